@@ -1,0 +1,341 @@
+"""Configuration: frozen models, TOML recipes, `key.path=value` overrides. Loads no torch.
+
+Every field's docstring is its help text (`gasp config`). Unknown keys are errors that name the
+nearest key. Derived numbers are computed, never set.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gasp_rl.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, field docstrings become help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelConfig(Section):
+    path: str = "miniature"
+    """A Hugging Face model folder, or `miniature` / `miniature-flat` for the embedded bases."""
+
+
+class DataConfig(Section):
+    goalposts: str = "miniature"
+    """A goalposts file (`gasp goalposts mine` writes one), or the name of an embedded world."""
+    pool: str = "miniature"
+    """Real questions D for real-data methods and mining: a file, or the name of an embedded world."""
+    limit: int | None = Field(None, ge=1)
+    """Use at most this many goalposts (the first ones); none means all."""
+
+
+class EngineConfig(Section):
+    name: Literal["local", "scripted"] = "local"
+    """What samples and trains. `scripted` exists for tests only."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the policy lives; `auto` takes a GPU when torch sees one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the weights and of the forward passes."""
+    sample_rows: int = Field(1024, ge=1)
+    """Rows decoded at once."""
+    train_tokens: int = Field(8192, ge=16)
+    """Tokens in one packed micro-batch; halves itself when memory runs out."""
+    threads: int | None = Field(None, ge=1)
+    """Torch's CPU threads; none leaves torch's own choice."""
+
+
+class OptimConfig(Section):
+    lr: float = Field(1e-6, gt=0)
+    """Learning rate (paper: 1e-6 for a 7B model)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the first and second moment."""
+    eps: float = Field(1e-8, gt=0)
+    """AdamW's denominator offset."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients with a larger global norm are scaled down to it."""
+
+
+class LossConfig(Section):
+    name: Literal["policy-gradient", "ppo"] = "ppo"
+    """`ppo` clips the ratio of policy to sampler; `policy-gradient` weights by it, unclipped."""
+    clip_low: float = Field(0.2, ge=0, le=1)
+    """Ratios below 1 - clip_low are clipped."""
+    clip_high: float = Field(0.28, ge=0)
+    """Ratios above 1 + clip_high are clipped (clip-higher, DAPO, arXiv 2503.14476)."""
+    dual_clip: float | None = Field(3.0, gt=1)
+    """Bounds the loss of a negative advantage by this multiple of it (arXiv 1912.09729); none: off."""
+    tis_cap: float | None = Field(None, gt=0)
+    """Truncated importance sampling: trainer-to-sampler weight, capped here; none switches it off."""
+    kl_coef: float = Field(0.0, ge=0)
+    """Weight of the KL estimate to the reference weights (k3, http://joschu.net/blog/kl-approx.html)."""
+    entropy_coef: float = Field(0.0, ge=0)
+    """Weight of the entropy bonus."""
+    reduction: Literal["token-mean", "sequence-mean"] = "token-mean"
+    """Mean over all completion tokens of the batch, or mean over rows of each row's token mean."""
+
+
+class SamplingConfig(Section):
+    temperature: float = Field(1.0, ge=0)
+    """Sampling temperature (paper: 1.0 in training, 0.6 in evaluation)."""
+    max_tokens: int = Field(2048, ge=1)
+    """Longest completion."""
+
+
+class ProbeConfig(Section):
+    n: int = Field(10, ge=1)
+    """Student attempts that estimate a proposal's pass rate (paper: N = 10)."""
+    temperature: float = Field(1.0, gt=0)
+    """The probes' own temperature: greedy probes would make every pass rate 0 or 1."""
+
+
+class BandConfig(Section):
+    low: float = Field(ge=0, le=1)
+    """Smallest accepted pass rate."""
+    high: float = Field(ge=0, le=1)
+    """Largest accepted pass rate."""
+    peak: float = Field(gt=0, lt=1)
+    """a of R(p; a, b): the pass rate with reward 1."""
+    sharpness: float = Field(gt=0)
+    """b of R(p; a, b): how fast the reward falls away from the peak."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "BandConfig":
+        if not self.low <= self.peak <= self.high:
+            raise ValueError(
+                f"band: low {self.low}, peak {self.peak} and high {self.high} must be in this order"
+            )
+        return self
+
+
+class TeacherConfig(Section):
+    goalposts_per_round: int = Field(8, ge=1)
+    """Goalposts drawn for one lemma round; also the number of lemmas drawn for one lift round."""
+    proposals_per_prompt: int = Field(8, ge=1)
+    """Proposals sampled for each teacher prompt."""
+    min_accepted: int = Field(4, ge=0)
+    """A phase repeats its round until this many proposals are accepted..."""
+    max_attempts: int = Field(3, ge=1)
+    """...or this many rounds were tried."""
+    axes: tuple[Literal["io", "f"], ...] = ("io", "f")
+    """Difficulty axes to draw from, uniformly (the ablation without the I/O axis leaves `f`)."""
+    inputs: int = Field(5, ge=2)
+    """Inputs that a proposal must bring (paper: 5)."""
+    shown: int = Field(2, ge=1)
+    """How many of them the student sees (paper: 2 shown, 3 held out)."""
+    sampling: SamplingConfig = SamplingConfig()
+    """How proposals are sampled."""
+    lemma: BandConfig = BandConfig(low=0.3, high=0.7, peak=0.5, sharpness=5)
+    """Band and reward of lemmas."""
+    lift: BandConfig = BandConfig(low=0.1, high=0.5, peak=0.1, sharpness=1)
+    """Band and reward of lifts."""
+    reward_outside: float = -0.5
+    """Reward of a well-formed proposal that was rejected."""
+    reward_malformed: float = -1.0
+    """Reward of a proposal that could not be parsed."""
+
+    @model_validator(mode="after")
+    def _some_hidden(self) -> "TeacherConfig":
+        if self.shown >= self.inputs:
+            raise ValueError(f"shown {self.shown} must be below inputs {self.inputs}")
+        if not self.axes:
+            raise ValueError("axes must name at least one of io, f")
+        return self
+
+
+class StudentConfig(Section):
+    tasks: int = Field(64, ge=1)
+    """Tasks in one solver phase (paper: batch 64)."""
+    attempts: int = Field(1, ge=1)
+    """Attempts at each task."""
+    kinds: tuple[Literal["induction", "deduction", "abduction"], ...] = (
+        "induction",
+        "deduction",
+        "abduction",
+    )
+    """Kinds that an accepted program is turned into, drawn uniformly."""
+    learn_from_probes: bool = False
+    """Also train on the probes of accepted proposals, which the paper throws away."""
+    sampling: SamplingConfig = SamplingConfig()
+    """How attempts are sampled."""
+    reward_right: float = 1.0
+    """Reward of a right answer."""
+    reward_wrong: float = -0.5
+    """Reward of a well-formed wrong answer (AZR: -0.5)."""
+    reward_malformed: float = -1.0
+    """Reward of an answer that could not be parsed (AZR: -1)."""
+
+
+class NoveltyConfig(Section):
+    enabled: bool = True
+    """Reject proposals that are too similar to an accepted one."""
+    embedder: str = "hash"
+    """`hash` (offline), `policy` (initial weights), or `encoder:PATH` (a Hugging Face encoder)."""
+    threshold: float = Field(0.95, gt=0, le=1)
+    """Largest allowed cosine similarity (paper: 0.95)."""
+
+
+class RlvrConfig(Section):
+    questions: int = Field(64, ge=1)
+    """Real questions in one step (paper: batch 64)."""
+    attempts: int = Field(8, ge=2)
+    """Attempts at each question: the group of GRPO (paper: n = 8)."""
+
+
+class AdvantageConfig(Section):
+    weighting: Literal["token", "plain"] = "token"
+    """TRR++ statistics over tokens, as AZR's code has them, or over rollouts, as its paper writes."""
+
+
+class SandboxConfig(Section):
+    workers: int | None = Field(None, ge=1)
+    """Worker processes; none means one for each core this process may use."""
+    cpu_seconds: float = Field(5.0, gt=0)
+    """CPU time that one program may use."""
+    memory_mb: int = Field(1024, ge=64)
+    """Address space of one program."""
+    output_bytes: int = Field(1 << 20, ge=64)
+    """Bytes that one program may hand back."""
+    require: Literal["any", "namespaces", "all"] = "any"
+    """Which layers must be on: `any` needs seccomp and rlimits; the others refuse to start with less."""
+    unsafe: bool = False
+    """Run even without seccomp. Stamped into every result."""
+
+
+class EvalConfig(Section):
+    every: int = Field(0, ge=0)
+    """Evaluate on the validation split after each this many steps; 0: only at the end."""
+    samples: int = Field(100, ge=1)
+    """Samples for each question (paper: 100)."""
+    temperatures: tuple[float, ...] = (0.6, 1.0)
+    """Candidates; each policy is shown at its best validation temperature."""
+
+
+class StoreConfig(Section):
+    dir: Path = Path("runs")
+    """Folder that holds one folder for each run."""
+    checkpoint_every: int = Field(50, ge=0)
+    """Save weights and optimiser after each this many steps; 0: only at the end."""
+    keep_rollouts: bool = True
+    """Keep every completion's text in the run's database."""
+
+
+class Config(Section):
+    """A whole run. Written, resolved, to `config.json` before anything else happens."""
+
+    name: str = Field("gasp", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run's folder."""
+    method: Literal["gasp", "rlvr"] = "gasp"
+    """Which algorithm runs."""
+    seed: int = 0
+    """Decides every draw of the run."""
+    steps: int = Field(50, ge=1)
+    """Global iterations (paper: about 50 with rejection sampling)."""
+    hardware: str = ""
+    """What the recipe was made for, in words."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    engine: EngineConfig = EngineConfig()
+    optim: OptimConfig = OptimConfig()
+    loss: LossConfig = LossConfig()
+    probe: ProbeConfig = ProbeConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    novelty: NoveltyConfig = NoveltyConfig()
+    rlvr: RlvrConfig = RlvrConfig()
+    advantage: AdvantageConfig = AdvantageConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    eval: EvalConfig = EvalConfig()
+    store: StoreConfig = StoreConfig()
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship in the package."""
+    folder = resources.files("gasp_rl") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Resolve a recipe (a shipped name, or a TOML or JSON file) with `key.path=value` overrides."""
+    text, origin = _read_recipe(recipe)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply_override(tree, override)
+    return parse_config(tree, origin)
+
+
+def parse_config(tree: dict[str, Any], origin: str) -> Config:
+    """Validate a nested mapping; the first problem becomes one sentence that names its origin."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            raise ConfigError(f"{origin}: unknown key {key}{_nearest(key)}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})") from None
+
+
+def _read_recipe(recipe: str | Path) -> tuple[str, str]:
+    path = Path(recipe)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such recipe file")
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+    names = recipe_names()
+    if str(recipe) not in names:
+        near = difflib.get_close_matches(str(recipe), names, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; shipped: {', '.join(names)}"
+        raise ConfigError(f"no recipe named {str(recipe)!r}{hint}")
+    shipped = resources.files("gasp_rl") / "recipes" / f"{recipe}.toml"
+    return shipped.read_text(encoding="utf-8"), f"recipe {recipe}"
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    """Set one `key.path=value`; the value is TOML, and a bare word is a string."""
+    key, equals, raw = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"override {override!r}: write it as key.path=value, for instance steps=100")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    node = tree
+    *parents, leaf = key.strip().split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"override {override!r}: {parent} is a value, not a section")
+    node[leaf] = value
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, known_keys(), 1)
+    return f"; did you mean {near[0]}?" if near else "; `gasp config` lists the keys"
+
+
+def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Every key path that a recipe may set."""
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += known_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys

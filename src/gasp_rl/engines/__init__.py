@@ -1,0 +1,1 @@
+"""What samples and trains: the boundary (`protocol`) and its implementations."""

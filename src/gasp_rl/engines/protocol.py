@@ -1,0 +1,120 @@
+"""The engine boundary: tokens, masks and per-token advantages; nothing of tasks, roles or rewards.
+
+The verbs are those that distributed training servers already share (sample, forward_backward,
+optim_step, save, load), so that the same loop runs on a laptop's CPU and on a cluster.
+Shape suffixes: `_T` completion tokens, `_P` prompts, `_G` samples of one prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from gasp_rl.config import LossConfig, OptimConfig
+from gasp_rl.types import Finish, Metrics, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to sample. `seed` decides every draw: row (prompt i, sample j) has its own stream, so a
+    draw depends neither on the batch's make-up nor on when other rows stop. Temperature 0 is greedy.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One sampled continuation of a prompt.
+
+    tokens_T:   sampled token ids; the stop token is included when the model wrote it.
+    logprobs_T: natural log-probability of each under the distribution that was sampled from
+                (tempered by `temperature`; top_p must be 1 for training rows).
+    version:    policy version that wrote it.
+    """
+
+    tokens_T: Tokens
+    logprobs_T: tuple[float, ...]
+    finish: Finish
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One training sequence: a prompt, a completion, an advantage for each completion token."""
+
+    prompt: Tokens
+    tokens_T: Tokens
+    logprobs_T: tuple[float, ...]
+    advantages_T: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.tokens_T) == len(self.logprobs_T) == len(self.advantages_T) > 0:
+            raise ValueError(
+                f"row with {len(self.tokens_T)} tokens, {len(self.logprobs_T)} log-probabilities "
+                f"and {len(self.advantages_T)} advantages: all three must be equal and positive"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What an engine offers. A wish outside it fails before step 0, never silently."""
+
+    losses: frozenset[str]
+    reductions: frozenset[str]
+    reference_logprobs: bool
+    exact_resume: bool
+
+
+class Tokenizer(Protocol):
+    """Text to tokens and back. `decode` drops special tokens; `encode` adds none."""
+
+    eos_id: int
+
+    def encode(self, text: str) -> Tokens: ...
+
+    def decode(self, tokens: Sequence[int]) -> str: ...
+
+
+class Engine(Protocol):
+    """Samples from and trains one policy (a model folder and its tokenizer)."""
+
+    caps: Caps
+    tokenizer: Tokenizer
+    version: int
+
+    def sample(
+        self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
+    ) -> list[list[Completion]]:
+        """`n` completions for each prompt, in order: outer list over prompts, inner over samples."""
+        ...
+
+    def logprobs(
+        self, rows: Sequence[tuple[Tokens, Tokens]], of: Literal["policy", "reference"] = "policy"
+    ) -> list[tuple[float, ...]]:
+        """Log-probability of each completion token of (prompt, completion) pairs."""
+        ...
+
+    def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:
+        """Accumulate the gradient of one batch's loss; the batch is the unit of the reduction."""
+        ...
+
+    def optim_step(self, optim: OptimConfig) -> Metrics:
+        """Clip, step, clear the gradients. Raises `EngineError` when the gradient is not finite,
+        with the weights untouched."""
+        ...
+
+    def publish(self) -> int:
+        """Make the trained weights the ones that `sample` uses; returns the new version."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write weights, tokenizer and optimiser state so that `load` continues exactly."""
+        ...
+
+    def load(self, path: Path) -> None: ...
+
+    def close(self) -> None: ...

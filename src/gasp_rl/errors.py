@@ -1,0 +1,32 @@
+"""Exceptions for users: one clear sentence that says what happened, the value, and what to do."""
+
+
+class GaspError(Exception):
+    """Root of every error that this package raises on purpose; the command line exits with 2."""
+
+
+class ConfigError(GaspError, ValueError):
+    """A setting, a recipe or a command-line override that cannot be taken."""
+
+
+class DataError(GaspError, ValueError):
+    """A file of questions, samples or weights that does not hold what it should."""
+
+
+class SandboxError(GaspError, RuntimeError):
+    """The sandbox cannot protect this machine, or failed for a reason that is not the program's."""
+
+
+class EngineError(GaspError, RuntimeError):
+    """An engine cannot do what was asked: a missing capability, lost weights, numbers not finite."""
+
+
+class StoreError(GaspError, RuntimeError):
+    """A run folder that cannot be read, written or locked."""
+
+
+class MissingExtraError(GaspError, ImportError):
+    """An optional dependency is not installed; the message holds the exact install line."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(f'{needed_for} needs an extra: pip install "gasp-rl[{extra}]"')
