@@ -1,0 +1,95 @@
+"""Opening `run.db`: modes, schema version, and SQLite's errors as one sentence."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from urllib.parse import quote
+
+from gasp_rl.errors import StoreError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn any SQLite or file error into a `StoreError` that names the file and the remedy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(_sentence(path, error)) from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}") from error
+
+
+def create_database(path: Path) -> sqlite3.Connection:
+    """A new database with the present schema, open for writing."""
+    with clear_errors(path):
+        connection = _connect(path, "rwc")
+        _write_mode(connection)
+        schema = resources.files("gasp_rl.store") / "schema.sql"
+        connection.executescript(f"begin; {schema.read_text(encoding='utf-8')} commit;")
+        return connection
+
+
+def open_database(path: Path, *, readonly: bool) -> sqlite3.Connection:
+    """An existing database. Read-only also works on a folder that cannot be written."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file; a run folder holds run.db")
+    with clear_errors(path):
+        connection = _connect(path, "ro" if readonly else "rw")
+        try:
+            version = connection.execute("pragma user_version").fetchone()[0]
+        except sqlite3.OperationalError:
+            if not readonly:
+                raise
+            # WAL wants a shared-memory file beside the database; in a folder that we may not
+            # write, a finished run is opened as what it is: a file that no one changes.
+            connection = _connect(path, "ro", "&immutable=1")
+            version = connection.execute("pragma user_version").fetchone()[0]
+        # Reading a table's first page finds a truncated or overwritten file now, not later.
+        if version == SCHEMA_VERSION:
+            connection.execute("select count(*) from step").fetchone()
+        if not readonly:
+            _write_mode(connection)
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: schema version {version}, this gasp-rl reads version {SCHEMA_VERSION}; "
+            "open it with the release that wrote it (environment.json names it)"
+        )
+    return connection
+
+
+def _connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}{extra}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("pragma foreign_keys = on")
+    return connection
+
+
+def _write_mode(connection: sqlite3.Connection) -> None:
+    """WAL where the file system has it (readers never wait), else SQLite's rollback journal."""
+    connection.execute("pragma journal_mode = wal").fetchone()
+    connection.execute("pragma synchronous = full")
+
+
+def _sentence(path: Path, error: sqlite3.Error) -> str:
+    text = str(error)
+    remedies = {
+        "malformed": "the file is damaged or truncated; restore it from a copy, or start a new run",
+        "not a database": "this is no run database, or it was overwritten",
+        "disk is full": "free some space, then `gasp resume`",
+        "disk I/O error": "the disk refused; check its space and health, then `gasp resume`",
+        "readonly": "the folder cannot be written",
+        "locked": "another process writes to it",
+    }
+    remedy = next((advice for sign, advice in remedies.items() if sign in text), "")
+    return f"{path}: {text}" + (f"; {remedy}" if remedy else "")
