@@ -16,8 +16,10 @@ from gasp_rl.types import Finish, Metrics, Tokens
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How to sample. `seed` decides every draw: row (prompt i, sample j) has its own stream, so a
-    draw depends neither on the batch's make-up nor on when other rows stop. Temperature 0 is greedy.
+    """How to sample; temperature 0 is greedy.
+
+    `seed` decides every draw: row (prompt i, sample j) has its own stream, so a draw depends
+    neither on the batch's make-up nor on when other rows stop.
     """
 
     max_tokens: int
@@ -89,7 +91,7 @@ class Engine(Protocol):
     def sample(
         self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
     ) -> list[list[Completion]]:
-        """`n` completions for each prompt, in order: outer list over prompts, inner over samples."""
+        """`n` completions of each prompt, in order: outer list over prompts, inner over samples."""
         ...
 
     def logprobs(
