@@ -6,13 +6,12 @@ wrapped as a `TrainingQuestion`, which the methods that train on real data do by
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 from gasp_rl.errors import DataError
+from gasp_rl.sandbox.canonical import LiteralError, encode, parse_literal
+from gasp_rl.sandbox.jobs import Abduct, Asserts, Call, Check, Deduct, Job, Stdio
 from gasp_rl.types import Example, TaskKey, content_key
-
-if TYPE_CHECKING:
-    from gasp_rl.sandbox import Job
 
 
 class Form(StrEnum):
@@ -26,6 +25,19 @@ class Form(StrEnum):
     INPUT = "input"  # a program and an output are given: find an input (CRUXEval-I)
 
 
+class Match(StrEnum):
+    """When the output of a FUNCTION question counts as the expected one."""
+
+    EXACT = "exact"  # equal values
+    CLOSE = "close"  # equal, or numbers within `atol` (EvalPlus; 1e-6 where floats are expected)
+    SET = "set"  # the same elements in any order
+    PRESENCE = "presence"  # a bool must be equal; else: None or not None, as expected
+    ANY = "any"  # whatever comes back without an error (EvalPlus for Mbpp/164)
+    OR_ZERO = "or-zero"  # equal, or 0 (EvalPlus for Mbpp/295)
+    ROOT = "root"  # a root of the polynomial that the input lists (HumanEval/32)
+    EITHER = "either"  # equal, or right under a second reading of the statement (Mbpp/558, 581)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One real problem with its tests.
@@ -37,6 +49,7 @@ class Question:
     hidden:       tests that no prompt may show. OUTPUT and INPUT have exactly one, of which the
                   prompt shows one side.
     asserts:      ASSERTS only: statements that raise unless the solution is right.
+    match:        FUNCTION only: when an output counts as right; `atol` belongs to CLOSE and ROOT.
     date:         ISO day of publication, for windows against contamination.
     reference:    a known solution where the data set ships one; it never enters a prompt.
 
@@ -55,6 +68,8 @@ class Question:
     shown: tuple[Example, ...] = ()
     hidden: tuple[Example, ...] = ()
     asserts: str = ""
+    match: Match = Match.EXACT
+    atol: float = 0.0
     date: str | None = None
     platform: str = ""
     difficulty: str = ""
@@ -65,9 +80,8 @@ class Question:
     def key(self) -> TaskKey:
         """Hash of what is asked and how it is judged: the same under any id or source."""
         pairs = [(e.input, e.output) for e in (*self.shown, *self.hidden)]
-        return content_key(
-            self.form, self.statement, self.starter_code, self.entry, pairs, self.asserts
-        )
+        judged = (self.entry, pairs, self.asserts, self.match, self.atol)
+        return content_key(self.form, self.statement, self.starter_code, judged)
 
     @property
     def tests(self) -> tuple[Example, ...]:
@@ -79,31 +93,46 @@ class Question:
         """Whether any test exists. Without one nothing can be called solved."""
         return bool(self.asserts.strip()) if self.form is Form.ASSERTS else bool(self.tests)
 
-    def job(self, code: str) -> "Job":
+    def job(self, code: str) -> Job:
         """The sandbox job that judges `code` on all tests.
 
-        Raises `DataError` when there is no test: an empty test list never counts as solved.
+        Raises `DataError` when there is no test, because an empty test list never counts as solved,
+        and for a `match` other than EXACT, which `evals.judge` settles outside the sandbox.
         """
-        from gasp_rl.sandbox import Abduct, Asserts, Call, Check, Deduct, Stdio
-
         if not self.gradable:
             raise DataError(f"{self.source} question {self.id} has no tests: it cannot be judged")
+        if self.match is not Match.EXACT:
+            raise DataError(
+                f"{self.source} question {self.id} is matched by {self.match!r}: judge it through "
+                "gasp_rl.evals.judge"
+            )
         inputs = tuple(e.input for e in self.tests)
         outputs = tuple(e.output for e in self.tests)
-        pairs = tuple(zip(inputs, outputs, strict=True))
         match self.form:
             case Form.FUNCTION:
-                return Check(code, inputs, outputs, entry=self.entry)
+                return Check(code, inputs, tuple(map(canonical, outputs)), entry=self.entry)
             case Form.STDIN:
-                return Stdio(code, pairs)
+                return Stdio(code, tuple(zip(inputs, outputs, strict=True)))
             case Form.METHOD:
-                return Call(code, self.entry, pairs)
+                return Call(code, self.entry, tuple(zip(inputs, outputs, strict=True)))
             case Form.ASSERTS:
                 return Asserts(code, self.asserts)
             case Form.OUTPUT:
-                return Deduct(code, outputs[0])
+                return Deduct(code, canonical(outputs[0]))
             case Form.INPUT:
-                return Abduct(self.starter_code, code, outputs[0], entry=self.entry)
+                return Abduct(self.starter_code, code, canonical(outputs[0]), entry=self.entry)
+
+
+@lru_cache(maxsize=1 << 16)
+def canonical(text: str) -> bytes:
+    """Canonical bytes of the value that a literal stands for. Raises `DataError` for anything else.
+
+    Cached, because a question is judged many times with the same expected outputs.
+    """
+    try:
+        return encode(parse_literal(text))
+    except LiteralError as error:
+        raise DataError(f"{text!r:.100} is no literal: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
