@@ -151,6 +151,14 @@ class RunReader:
         clause, values = proposal_clause(where or ProposalFilter())
         return self._value(f"select count(*) from proposal p {clause}", *values)
 
+    def has_proposal(self, id: str) -> bool:
+        """Whether a proposal has this id."""
+        return self._row("select 1 from proposal where id = ?", id) is not None
+
+    def has_goalpost(self, id: str) -> bool:
+        """Whether a goalpost has this id."""
+        return self._row("select 1 from goalpost where id = ?", id) is not None
+
     def node(self, id: str) -> NodeDetail:
         """One proposal, accepted or not, with its program, examples, prompt and completion."""
         row = self._row(f"{PROPOSAL} where p.id = ?", id)

@@ -1,0 +1,80 @@
+"""Where a run is and how it does: for people as text, for programs as JSON."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gasp_rl.store.health import Finding, Level, check_health, worst
+from gasp_rl.store.reader import RunReader
+from gasp_rl.ui.safe import one_line
+
+EXIT_CODES = {Level.GREEN: 0, Level.AMBER: 2, Level.RED: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A run at a glance. `finished` is what the loop noted, empty while it runs."""
+
+    run: str
+    method: str
+    step: int
+    steps: int
+    finished: str
+    seconds: float
+    goalposts: int
+    goalposts_solved: int
+    nodes: int
+    proposals: int
+    rollouts: int
+    health: Level
+    findings: tuple[Finding, ...]
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(reader: RunReader) -> Status:
+    """Read the state of a run; see `EXIT_CODES` for what the command's exit code says."""
+    config, counts, steps = reader.config(), reader.counts(), reader.steps()
+    findings = check_health(steps, free_bytes=_free_bytes(reader.path))
+    return Status(
+        run=reader.path.name,
+        method=str(config.get("method", "")),
+        step=steps[-1].step if steps else 0,
+        steps=int(config.get("steps", 0)),
+        finished=reader.info().get("finished", ""),
+        seconds=sum(step.seconds for step in steps),
+        goalposts=counts["goalpost"],
+        goalposts_solved=sum(g.solved > 0 for g in reader.goalposts()),
+        nodes=counts["node"],
+        proposals=counts["proposal"],
+        rollouts=counts["rollout"],
+        health=worst(findings),
+        findings=tuple(findings),
+    )
+
+
+def status_text(state: Status) -> str:
+    """The status in sentences, one finding on a line."""
+    lines = [
+        f"{one_line(state.run)}: step {state.step} of {state.steps}"
+        + (f", finished: {one_line(state.finished)}" if state.finished else ""),
+        f"{state.goalposts_solved} of {state.goalposts} goalposts solved, {state.nodes} nodes "
+        f"from {state.proposals} proposals, {state.rollouts} rollouts",
+        f"health: {state.health}",
+    ]
+    for finding in state.findings:
+        mark = {Level.GREEN: "ok   ", Level.AMBER: "AMBER", Level.RED: "RED  "}[finding.level]
+        line = f"  {mark} {finding.rule} {finding.value:.3g} (limit {finding.threshold:.3g})"
+        if finding.level is not Level.GREEN:
+            line += f": {finding.meaning}; {finding.advice}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _free_bytes(path: Path) -> int | None:
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
