@@ -1,6 +1,12 @@
 """Random tiny models of the architectures that the engine is used with."""
 
+from pathlib import Path
+
 import torch
+from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 from transformers import (
     PreTrainedModel,
     Qwen2Config,
@@ -39,5 +45,18 @@ def tiny_model(architecture: str, seed: int = 0) -> PreTrainedModel:
         model = SmolLM3ForCausalLM(SmolLM3Config(**_SHAPE, no_rope_layers=[rope] * 2))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.normal_(0, 0.2)
+            if parameter.ndim == 2:
+                parameter.normal_(0, 0.3)
     return model.eval()
+
+
+def save_tiny(architecture: str, folder: Path) -> Path:
+    """A model folder: random weights, and a tokenizer of one character a token."""
+    tiny_model(architecture).save_pretrained(folder)
+    pieces = ["<pad>", "<eos>", "<bos>", *"abcdefghijklmnopqrstuvwxyz0123456789 "]
+    tokenizer = Tokenizer(WordLevel({piece: i for i, piece in enumerate(pieces)}, "<pad>"))
+    tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
+    tokenizer.decoder = Fuse()
+    tokenizer.add_special_tokens(pieces[:3])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

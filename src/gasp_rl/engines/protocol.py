@@ -46,18 +46,28 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One training sequence: a prompt, a completion, an advantage for each completion token."""
+    """One training sequence: a prompt, a completion, an advantage for each completion token.
+
+    `temperature` is the one that it was sampled at: the trainer tempers its own log-probabilities
+    likewise, or the ratio of policy to sampler would not be 1 on policy.
+    """
 
     prompt: Tokens
     tokens_T: Tokens
     logprobs_T: tuple[float, ...]
     advantages_T: tuple[float, ...]
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if not len(self.tokens_T) == len(self.logprobs_T) == len(self.advantages_T) > 0:
             raise ValueError(
                 f"row with {len(self.tokens_T)} tokens, {len(self.logprobs_T)} log-probabilities "
                 f"and {len(self.advantages_T)} advantages: all three must be equal and positive"
+            )
+        if not self.prompt or self.temperature <= 0:
+            raise ValueError(
+                f"row with {len(self.prompt)} prompt tokens sampled at temperature "
+                f"{self.temperature}: both must be positive"
             )
 
 
@@ -78,6 +88,10 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> Tokens: ...
 
+    def encode_prompt(self, text: str) -> Tokens:
+        """A user's turn: in the tokenizer's chat template where it has one, else the plain text."""
+        ...
+
     def decode(self, tokens: Sequence[int]) -> str: ...
 
 
@@ -97,7 +111,7 @@ class Engine(Protocol):
     def logprobs(
         self, rows: Sequence[tuple[Tokens, Tokens]], of: Literal["policy", "reference"] = "policy"
     ) -> list[tuple[float, ...]]:
-        """Log-probability of each completion token of (prompt, completion) pairs."""
+        """Log-probability of each completion token of (prompt, completion) pairs, untempered."""
         ...
 
     def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:

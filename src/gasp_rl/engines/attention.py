@@ -1,0 +1,68 @@
+"""The attention function of the local engine, under the name `ATTENTION` for transformers.
+
+Without a `layout` it is transformers' own sdpa; with one (a `Packed`, handed through the model's
+forward) it follows the packed layout.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from gasp_rl.engines.packing import Packed
+
+ATTENTION = "gasp-rl"
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    layout: Packed | None = None,
+    scaling: float | None = None,
+    **kwargs: object,
+) -> tuple[Tensor, None]:
+    """query [batch, heads, queries, head_dim]; key and value have kv_heads; returns the output as
+    [batch, queries, heads, head_dim]."""
+    if layout is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+    return packed_attention(query, key, value, layout, scaling), None
+
+
+def packed_attention(
+    query: Tensor, key: Tensor, value: Tensor, layout: Packed, scaling: float | None
+) -> Tensor:
+    """Attention of one packed row: gather each bucket, attend, put the outputs back in order.
+
+    Query heads that share a key/value head are stacked as more queries of it, so keys and values
+    are never repeated.
+    """
+    _, heads, tokens, head_dim = query.shape
+    kv_heads = key.shape[1]
+    share = heads // kv_heads
+    query_TD, key_TD, value_TD = (
+        x[0].transpose(0, 1).reshape(tokens, -1) for x in (query, key, value)
+    )
+    outputs = []
+    for bucket in layout.buckets:
+        rows, _, queries, keys = bucket.mask.shape
+        q = query_TD.index_select(0, bucket.queries).view(rows, queries, kv_heads, share, head_dim)
+        q = q.permute(0, 2, 3, 1, 4).reshape(rows, kv_heads, share * queries, head_dim)
+        k, v = (
+            x.index_select(0, bucket.keys).view(rows, keys, kv_heads, head_dim).transpose(1, 2)
+            for x in (key_TD, value_TD)
+        )
+        out = nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=bucket.mask.repeat(1, 1, share, 1), scale=scaling
+        )
+        out = out.view(rows, kv_heads, share, queries, head_dim).permute(0, 3, 1, 2, 4)
+        outputs.append(out.reshape(rows * queries, heads * head_dim))
+    return torch.cat(outputs).index_select(0, layout.places_T).view(1, tokens, heads, head_dim)
+
+
+AttentionInterface.register(ATTENTION, attention)

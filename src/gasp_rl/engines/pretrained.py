@@ -1,0 +1,89 @@
+"""Loads a policy: a Hugging Face model folder and the `tokenizer.json` in it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer as RawTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as hf_logging
+
+from gasp_rl.engines.attention import ATTENTION
+from gasp_rl.errors import DataError, EngineError
+from gasp_rl.types import Tokens
+
+
+class FolderTokenizer:
+    """The `tokenizer.json` of a model folder (the format of the `tokenizers` library)."""
+
+    def __init__(self, folder: Path, eos_id: int) -> None:
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise DataError(
+                f"{folder}: has no tokenizer.json; save the model's fast tokenizer there with "
+                "transformers' save_pretrained"
+            )
+        self.path = path
+        self.eos_id = eos_id
+        self._raw = RawTokenizer.from_file(str(path))
+
+    def encode(self, text: str) -> Tokens:
+        return tuple(self._raw.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return self._raw.decode(list(tokens), skip_special_tokens=True)
+
+    def __len__(self) -> int:
+        return self._raw.get_vocab_size()
+
+
+def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of a folder, in evaluation mode (dropout off, in training too: with it, ratios of
+    policy to sampler would not be 1)."""
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: not a Hugging Face model folder (no config.json)")
+    hf_logging.disable_progress_bar()  # runs have their own display
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation=ATTENTION, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
+    model = model.to(device).eval()
+    _require_plain_decoder(model)
+    return model
+
+
+def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
+    """Tokens that end a turn, the model's own first: generation settings may name several."""
+    ids: dict[int, None] = {}
+    for source in (model.config, model.generation_config):
+        eos = getattr(source, "eos_token_id", None)
+        ids |= dict.fromkeys([eos] if isinstance(eos, int) else eos or [])
+    if not ids:
+        raise DataError("the model's config.json names no eos_token_id: sampling would never stop")
+    return tuple(ids)
+
+
+@torch.inference_mode()
+def _require_plain_decoder(model: PreTrainedModel) -> None:
+    """Refuse what sampler and trainer do not model: windows, and logits that are not head(hidden).
+
+    Both run the base model and the head apart, so that only needed logits are computed.
+    """
+    kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        raise EngineError(
+            f"{model.config.model_type}: layers of kind {', '.join(sorted(kinds))}; the local "
+            "engine takes full attention only"
+        )
+    ids = torch.arange(4, device=model.device)[None] % model.config.vocab_size
+    logits = model(input_ids=ids).logits
+    hidden = model.base_model(input_ids=ids).last_hidden_state
+    apart = model.get_output_embeddings()(hidden)
+    if not torch.allclose(logits, apart, rtol=1e-2, atol=1e-2):
+        raise EngineError(
+            f"{model.config.model_type}: changes its logits after the output layer (softcapping or "
+            "scaling), which the local engine does not model"
+        )
