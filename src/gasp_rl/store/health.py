@@ -50,10 +50,10 @@ class Rule:
         value = self.value(steps)
         if value is None or value != value:
             return None
-        beyond = (lambda limit: value > limit) if self.above else (lambda limit: value < limit)
-        level = (
-            Level.RED if beyond(self.red) else Level.AMBER if beyond(self.amber) else Level.GREEN
-        )
+        sign = 1 if self.above else -1
+        level = Level.GREEN
+        if sign * value > sign * self.amber:
+            level = Level.RED if sign * value > sign * self.red else Level.AMBER
         return Finding(
             rule=self.name,
             level=level,
