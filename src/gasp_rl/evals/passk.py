@@ -25,7 +25,7 @@ def pass_at_k(total: int, correct: int, k: int) -> float:
         pass_at_k(4, 2, 2)   # 1 - C(2,2)/C(4,2) = 5/6
     """
     if not 0 <= correct <= total or not 1 <= k <= total:
-        raise ValueError(f"pass@{k} of {correct}/{total}: needs 0 <= correct <= total and k <= total")
+        raise ValueError(f"pass@{k} of {correct}/{total}: needs correct <= total and k <= total")
     if total - correct < k:
         return 1.0
     return 1.0 - math.comb(total - correct, k) / math.comb(total, k)
@@ -90,7 +90,7 @@ def clopper_pearson(correct: int, total: int, confidence: float = 0.95) -> tuple
 
 
 def upper_bound(correct: int, total: int, confidence: float = 0.95) -> float:
-    """One-sided Clopper-Pearson upper bound: 0 of 100 gives 2.95%, the "rule of three" made exact."""
+    """One-sided Clopper-Pearson upper bound: 0 of 100 gives 2.95% (the rule of three, exact)."""
     if correct == total:
         return 1.0
     return clopper_pearson(correct, total, 2 * confidence - 1)[1]

@@ -16,7 +16,7 @@ from gasp_rl.errors import DataError
 from gasp_rl.problems.rows import Loaded, Row, Skipped, collect
 from gasp_rl.problems.schema import load_questions, write_questions
 from gasp_rl.sandbox import Func, Sandbox
-from gasp_rl.sandbox.canonical import LiteralError, encode, parse_literal
+from gasp_rl.sandbox.canonical import encode, parse_literal
 from gasp_rl.tasks.question import Form, Match, Question
 from gasp_rl.types import Example
 
