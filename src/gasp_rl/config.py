@@ -212,9 +212,13 @@ class SandboxConfig(Section):
 
 class EvalConfig(Section):
     every: int = Field(0, ge=0)
-    """Evaluate on the validation split after each this many steps; 0: only at the end."""
+    """Try goalposts and validation questions after each this many steps; 0: never."""
+    goalpost_samples: int = Field(16, ge=1)
+    """Samples of each goalpost in such a trial."""
+    validation_samples: int = Field(4, ge=0)
+    """Samples of each validation question in such a trial; 0 leaves validation out."""
     samples: int = Field(100, ge=1)
-    """Samples for each question (paper: 100)."""
+    """Samples of each question in the final evaluation (paper: 100)."""
     temperatures: tuple[float, ...] = (0.6, 1.0)
     """Candidates; each policy is shown at its best validation temperature."""
 

@@ -6,12 +6,19 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer as RawTokenizer
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as hf_logging
 
 from gasp_rl.engines.attention import ATTENTION
 from gasp_rl.errors import DataError, EngineError
 from gasp_rl.types import Tokens
+
+CHAT_TEMPLATE = "chat_template.jinja"
 
 
 class FolderTokenizer:
@@ -27,15 +34,32 @@ class FolderTokenizer:
         self.path = path
         self.eos_id = eos_id
         self._raw = RawTokenizer.from_file(str(path))
+        self._chat = _chat_tokenizer(folder)
 
     def encode(self, text: str) -> Tokens:
         return tuple(self._raw.encode(text, add_special_tokens=False).ids)
+
+    def encode_prompt(self, text: str) -> Tokens:
+        """One user's turn in the folder's chat template where it has one, else the plain text."""
+        if self._chat is None:
+            return self.encode(text)
+        turn = [{"role": "user", "content": text}]
+        rendered = self._chat.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        return self.encode(str(rendered))
 
     def decode(self, tokens: Sequence[int]) -> str:
         return self._raw.decode(list(tokens), skip_special_tokens=True)
 
     def __len__(self) -> int:
         return self._raw.get_vocab_size()
+
+
+def _chat_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
+    """transformers' tokenizer of the folder if it brings a chat template: it renders turns."""
+    if not any((folder / name).is_file() for name in ("tokenizer_config.json", CHAT_TEMPLATE)):
+        return None
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer if tokenizer.chat_template else None
 
 
 def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:

@@ -27,6 +27,9 @@ class ByteTokenizer:
     def encode(self, text: str) -> Tokens:
         return tuple(text.encode())
 
+    def encode_prompt(self, text: str) -> Tokens:
+        return self.encode(text)
+
     def decode(self, tokens: Sequence[int]) -> str:
         return bytes(t for t in tokens if t < self.eos_id).decode(errors="replace")
 

@@ -27,8 +27,9 @@ from gasp_rl.miniature.world import (
     statement,
 )
 
-INPUT_WEIGHT = 0.1
-"""Loss weight of the inputs in teacher documents: random digits are most of their entropy."""
+DIGIT_WEIGHT = 0.1
+"""Loss weight of random digits in teacher documents: they are most of its entropy. Each line's
+first one weighs 1, since there the model decides whether another input follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ class Corpus:
     """
 
     SHARES = {
-        "solver": 0.48,
-        "lemma": 0.16,
-        "lift": 0.14,
-        "propose": 0.06,
-        "deduction": 0.07,
-        "abduction": 0.09,
+        "solver": 0.36,
+        "lemma": 0.14,
+        "lift": 0.10,
+        "propose": 0.04,
+        "deduction": 0.18,
+        "abduction": 0.18,
     }
 
     def __init__(self, world: World, prompts: dict, random: np.random.Generator) -> None:
@@ -182,16 +183,14 @@ class Corpus:
         return pipeline[:i] + (opened,) + pipeline[i + 1 :]
 
     def _proposal(self, kind: str, prompt: str, pipeline: Pipeline) -> Document:
-        inputs = "\n".join(literal(x) for x in draw_inputs(5, self.random))
-        return Document(
-            kind,
-            prompt,
-            (
-                (f"```message\n{statement(pipeline)}\n```\n{_code(pipeline)}\n```inputs\n", 1.0),
-                (f"{inputs}\n", INPUT_WEIGHT),
-                ("```", 1.0),
-            ),
-        )
+        head = f"```message\n{statement(pipeline)}\n```\n{_code(pipeline)}\n```inputs\n"
+        lines = [literal(x) for x in draw_inputs(5, self.random)]
+        inputs = [
+            piece
+            for line in lines
+            for piece in ((line[:2], 1.0), (line[2:], DIGIT_WEIGHT), ("\n", 1.0))
+        ]
+        return Document(kind, prompt, ((head, 1.0), *inputs, ("```", 1.0)))
 
     def _student(self, name: str, **fields: str) -> str:
         return Template(self.prompts["student"][name]).substitute(fields)

@@ -1,0 +1,200 @@
+"""One round of proposals: written, parsed, run twice, compared, probed, judged by the band.
+
+Every check looks only at what is still standing and gives each proposal that falls its reason, so
+the reasons of a round add up to its funnel.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gasp_rl.config import BandConfig, Config
+from gasp_rl.curriculum.lineage import Buffers, Request
+from gasp_rl.curriculum.novelty import Neighbour
+from gasp_rl.curriculum.rewards import band_rejection, teacher_reward
+from gasp_rl.engines.protocol import Completion, SamplingParams
+from gasp_rl.rng import seed_for
+from gasp_rl.roles.student import Attempt, Student, pass_rate, sample_texts
+from gasp_rl.roles.teacher import Draft, Unparsable, parse_proposal
+from gasp_rl.sandbox import Result, Validate, Verdict
+from gasp_rl.tasks import Induction
+from gasp_rl.tasks.judge import RunsJobs
+from gasp_rl.types import Example, PassRate, Rejection, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One completion of the teacher and what became of it so far.
+
+    rejection: the first check that fell, None while standing (and for good once accepted).
+    neighbour: the most similar task that was accepted before it.
+    """
+
+    request: Request
+    completion: Completion
+    text: str
+    draft: Draft | None = None
+    task: Induction | None = None
+    vector: np.ndarray | None = None
+    neighbour: Neighbour | None = None
+    probes: tuple[Attempt, ...] = ()
+    pass_rate: PassRate | None = None
+    rejection: Rejection | None = None
+    detail: str = ""
+    reward: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        return self.rejection is None
+
+    def rejected(self, reason: Rejection, detail: str = "") -> "Proposal":
+        return replace(self, rejection=reason, detail=detail)
+
+
+_REASON = {Verdict.UNSAFE: Rejection.UNSAFE} | dict.fromkeys(
+    (Verdict.NONDETERMINISTIC, Verdict.IMPURE), Rejection.NON_DETERMINISTIC
+)
+"""Everything else that is not OK means that the program fails on its own inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """The policy in the role of the teacher, with the checks that its proposals must pass."""
+
+    student: Student
+    sandbox: RunsJobs
+    buffers: Buffers
+    config: Config
+
+    def propose(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
+        """Sample `proposals_per_prompt` for each request and judge them all.
+
+        purpose: names the round within the step; with seed and step it decides every draw.
+        """
+        proposals = self._write(requests, step, purpose)
+        proposals = [self._parse(p) for p in proposals]
+        proposals = self._standing(proposals, self._validate)
+        proposals = self._standing(proposals, self._compare)
+        proposals = self._standing(
+            proposals, lambda standing: self._probe(standing, step, purpose)
+        )
+        proposals = [self._in_band(p) for p in proposals]
+        return [self._rewarded(p) for p in self._without_twins(proposals)]
+
+    def band(self, stage: Stage) -> BandConfig:
+        return self.config.teacher.lemma if stage is Stage.LEMMA else self.config.teacher.lift
+
+    def _write(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
+        settings = self.config.teacher
+        params = SamplingParams(
+            max_tokens=settings.sampling.max_tokens,
+            temperature=settings.sampling.temperature,
+            seed=seed_for(self.config.seed, step, f"{purpose}/write"),
+        )
+        prompts = [request.prompt for request in requests]
+        groups = sample_texts(
+            self.student.engine, prompts, settings.proposals_per_prompt, params
+        )
+        return [
+            Proposal(request=request, completion=completion, text=text)
+            for request, group in zip(requests, groups, strict=True)
+            for completion, text in group
+        ]
+
+    def _parse(self, proposal: Proposal) -> Proposal:
+        draft = parse_proposal(proposal.text, self.config.teacher.inputs)
+        if isinstance(draft, Unparsable):
+            return proposal.rejected(Rejection.UNPARSABLE, draft.reason)
+        return replace(proposal, draft=draft)
+
+    def _validate(self, proposals: list[Proposal]) -> list[Proposal]:
+        """Run each program in two fresh processes; its outputs make the task."""
+        drafts = [p.draft for p in proposals if p.draft is not None]
+        results = self.sandbox.map([Validate(d.program, d.inputs) for d in drafts])
+        return [self._with_task(p, r) for p, r in zip(proposals, results, strict=True)]
+
+    def _with_task(self, proposal: Proposal, result: Result) -> Proposal:
+        if not result.ok:
+            reason = _REASON.get(result.verdict, Rejection.FAILS)
+            return proposal.rejected(reason, f"{result.verdict}: {result.detail}".rstrip(": "))
+        assert proposal.draft is not None
+        pairs = tuple(
+            Example(text, output.decode())
+            for text, output in zip(proposal.draft.inputs, result.outputs, strict=True)
+        )
+        shown = self.config.teacher.shown
+        task = Induction(
+            proposal.draft.program, proposal.draft.message, pairs[:shown], pairs[shown:]
+        )
+        return replace(proposal, task=task)
+
+    def _compare(self, proposals: list[Proposal]) -> list[Proposal]:
+        """Novelty against both buffers, before any probe is spent."""
+        tasks = [p.task for p in proposals if p.task is not None]
+        vectors = self.buffers.index.vectors([(t.message, t.program) for t in tasks])
+        compared = []
+        for proposal, vector in zip(proposals, vectors, strict=True):
+            near = self.buffers.index.nearest(vector)
+            proposal = replace(proposal, vector=vector, neighbour=near)
+            if near is not None and self._too_similar(near.similarity):
+                detail = f"{near.similarity:.3f} similar to {near.id}"
+                proposal = proposal.rejected(Rejection.DUPLICATE, detail)
+            compared.append(proposal)
+        return compared
+
+    def _too_similar(self, similarity: float) -> bool:
+        return self.config.novelty.enabled and similarity > self.config.novelty.threshold
+
+    def _probe(self, proposals: list[Proposal], step: int, purpose: str) -> list[Proposal]:
+        """Estimate the student's pass rate on the induction form."""
+        params = SamplingParams(
+            max_tokens=self.config.student.sampling.max_tokens,
+            temperature=self.config.probe.temperature,
+            seed=seed_for(self.config.seed, step, f"{purpose}/probe"),
+        )
+        tasks = [p.task for p in proposals if p.task is not None]
+        groups = self.student.attempt(tasks, self.config.probe.n, params)
+        return [
+            replace(proposal, probes=tuple(group), pass_rate=pass_rate(group))
+            for proposal, group in zip(proposals, groups, strict=True)
+        ]
+
+    def _in_band(self, proposal: Proposal) -> Proposal:
+        if proposal.pass_rate is None:
+            return proposal
+        reason = band_rejection(proposal.pass_rate, self.band(proposal.request.stage))
+        return proposal if reason is None else proposal.rejected(reason, str(proposal.pass_rate))
+
+    def _without_twins(self, proposals: list[Proposal]) -> list[Proposal]:
+        """Of accepted proposals of this round that resemble each other, the first one stays."""
+        kept: list[np.ndarray] = []
+        checked = []
+        for proposal in proposals:
+            if proposal.accepted and proposal.vector is not None:
+                nearest = max((float(v @ proposal.vector) for v in kept), default=-1.0)
+                if self._too_similar(nearest):
+                    detail = f"{nearest:.3f} similar to one of the same round"
+                    proposal = proposal.rejected(Rejection.DUPLICATE, detail)
+                else:
+                    kept.append(proposal.vector)
+            checked.append(proposal)
+        return checked
+
+    def _rewarded(self, proposal: Proposal) -> Proposal:
+        reward = teacher_reward(
+            proposal.rejection,
+            proposal.pass_rate,
+            self.band(proposal.request.stage),
+            self.config.teacher,
+        )
+        return replace(proposal, reward=reward)
+
+    @staticmethod
+    def _standing(
+        proposals: list[Proposal], check: Callable[[list[Proposal]], list[Proposal]]
+    ) -> list[Proposal]:
+        """Apply a batch check to the proposals that no earlier check has rejected."""
+        standing = [p for p in proposals if p.accepted]
+        checked = iter(check(standing) if standing else [])
+        return [next(checked) if p.accepted else p for p in proposals]

@@ -1,0 +1,192 @@
+"""Guided asymmetric self-play (GASP, arXiv 2603.15957).
+
+One policy in two roles. In each global iteration the teacher sees goalposts that the student
+cannot solve and writes easier variants (lemmas); then it sees accepted lemmas, and never their
+goalposts, and writes harder variants (lifts); the student learns from both. Proposals are sampled
+with rejection, and there is one update of the policy for each round of it.
+"""
+
+from collections.abc import Callable, Sequence
+
+from gasp_rl.config import Config
+from gasp_rl.curriculum.lineage import Buffers, Node, Request
+from gasp_rl.curriculum.proposals import Proposal, Teacher
+from gasp_rl.curriculum.rewards import student_reward
+from gasp_rl.engines.protocol import SamplingParams
+from gasp_rl.learning.advantages import trr
+from gasp_rl.methods.journal import Journal
+from gasp_rl.methods.update import Experience, update
+from gasp_rl.rng import rng, seed_for
+from gasp_rl.roles.student import Attempt, Student
+from gasp_rl.store.records import Purpose, StepRecord
+from gasp_rl.tasks import Question, retell
+from gasp_rl.types import Axis, Role, Stage, TaskKind
+
+
+class Gasp:
+    """The method's state is its buffers of accepted lemmas and lifts; all else is in the engine."""
+
+    def __init__(
+        self, config: Config, goalposts: Sequence[Question], student: Student, teacher: Teacher
+    ) -> None:
+        self.config = config
+        self.goalposts = goalposts
+        self.student = student
+        self.teacher = teacher
+
+    @property
+    def buffers(self) -> Buffers:
+        return self.teacher.buffers
+
+    def step(self, step: int, journal: Journal) -> StepRecord:
+        """One global iteration: lemma phase, lift phase, solver phase."""
+        lemmas = self._phase(step, Stage.LEMMA, self._lemma_requests, journal)
+        lifts = self._phase(
+            step, Stage.LIFT, lambda at, seed: self._lift_requests(lemmas, at, seed), journal
+        )
+        self._solver_phase(step, lemmas + lifts, journal)
+        return journal.record(self.student.engine.version)
+
+    def _phase(
+        self,
+        step: int,
+        stage: Stage,
+        requests: Callable[[int, str], list[Request]],
+        journal: Journal,
+    ) -> list[Node]:
+        """Rejection sampling: rounds of proposals, each with its update, until enough stand."""
+        accepted: list[Node] = []
+        for round in range(self.config.teacher.max_attempts):
+            purpose = f"{stage}/{round}"
+            with journal.phase(stage):
+                proposals = self.teacher.propose(requests(step, purpose), step, purpose)
+                accepted += self._learn_from_round(proposals, journal)
+            if len(accepted) >= self.config.teacher.min_accepted:
+                break
+        return accepted
+
+    def _lemma_requests(self, step: int, purpose: str) -> list[Request]:
+        """Goalposts without replacement; for each an axis, which its lifts will inherit."""
+        draw = rng(self.config.seed, step, f"{purpose}/goalposts")
+        count = min(self.config.teacher.goalposts_per_round, len(self.goalposts))
+        chosen = [self.goalposts[int(i)] for i in draw.permutation(len(self.goalposts))[:count]]
+        axes = [Axis(a) for a in draw.choice(self.config.teacher.axes, size=count)]
+        return [
+            Request(
+                stage=Stage.LEMMA,
+                axis=axis,
+                parent=h.id,
+                goalpost=h.id,
+                prompt=self.student.prompts.lemma(h, axis, self.config.teacher.inputs),
+            )
+            for h, axis in zip(chosen, axes, strict=True)
+        ]
+
+    def _lift_requests(self, lemmas: Sequence[Node], step: int, purpose: str) -> list[Request]:
+        """This iteration's lemmas; if too few were accepted, the latest ones before them."""
+        earlier = [n for n in self.buffers.nodes if n.stage is Stage.LEMMA and n not in lemmas]
+        draw = rng(self.config.seed, step, f"{purpose}/lemmas")
+        count = self.config.teacher.goalposts_per_round
+        ordered = [lemmas[int(i)] for i in draw.permutation(len(lemmas))] + earlier[::-1]
+        return [
+            Request(
+                stage=Stage.LIFT,
+                axis=lemma.axis,
+                parent=lemma.id,
+                goalpost=lemma.goalpost,
+                prompt=self.student.prompts.lift(
+                    lemma.task, lemma.axis, self.config.teacher.inputs
+                ),
+            )
+            for lemma in ordered[:count]
+        ]
+
+    def _learn_from_round(self, proposals: list[Proposal], journal: Journal) -> list[Node]:
+        """Update on every proposal of the round; keep the accepted ones as nodes."""
+        ids = journal.proposals(proposals)
+        nodes = [self._keep(i, p) for i, p in zip(ids, proposals, strict=True) if p.accepted]
+        teacher = [
+            Experience(
+                id=i,
+                prompt=self.student.engine.tokenizer.encode_prompt(p.request.prompt),
+                completion=p.completion,
+                reward=p.reward,
+            )
+            for i, p in zip(ids, proposals, strict=True)
+        ]
+        learnt = [p for p in proposals if p.accepted and self.config.student.learn_from_probes]
+        probes = [
+            experience
+            for p in learnt
+            for experience in self._experiences(journal.trained_probes(p), p.probes)
+        ]
+        groups = [f"{Role.TEACHER}/{p.request.stage}" for p in proposals]
+        groups += [f"{Role.STUDENT}/{TaskKind.INDUCTION}"] * len(probes)
+        self._update(teacher + probes, groups, journal)
+        return nodes
+
+    def _solver_phase(self, step: int, fresh: Sequence[Node], journal: Journal) -> None:
+        """The student attempts this iteration's tasks, then older ones, each as one of the kinds."""
+        settings = self.config.student
+        draw = rng(self.config.seed, step, "solver/tasks")
+        older = [n for n in self.buffers.nodes if n not in fresh]
+        order = [*fresh, *(older[int(i)] for i in draw.permutation(len(older)))]
+        nodes = order[: settings.tasks]
+        tasks = [retell(n.task, TaskKind(draw.choice(settings.kinds)), draw) for n in nodes]
+        params = SamplingParams(
+            max_tokens=settings.sampling.max_tokens,
+            temperature=settings.sampling.temperature,
+            seed=seed_for(self.config.seed, step, "solver/attempts"),
+        )
+        with journal.phase("solver"):
+            groups = self.student.attempt(tasks, settings.attempts, params)
+            ids = journal.attempts(Purpose.ATTEMPT, tasks, [n.id for n in nodes], groups)
+            flat = [attempt for group in groups for attempt in group]
+            labels = [
+                f"{Role.STUDENT}/{task.kind}"
+                for task, group in zip(tasks, groups, strict=True)
+                for _ in group
+            ]
+            self._update(self._experiences(ids, flat), labels, journal)
+
+    def _experiences(self, ids: Sequence[str], attempts: Sequence[Attempt]) -> list[Experience]:
+        return [
+            Experience(
+                id=i,
+                prompt=a.prompt_tokens,
+                completion=a.completion,
+                reward=student_reward(a.judgement.outcome, self.config.student),
+            )
+            for i, a in zip(ids, attempts, strict=True)
+        ]
+
+    def _update(
+        self, experiences: list[Experience], groups: list[str], journal: Journal
+    ) -> None:
+        """Task-relative REINFORCE++: advantages are normalised for each (role, task kind)."""
+        if not experiences:
+            return
+        advantages = trr(
+            [e.reward for e in experiences],
+            [len(e.completion.tokens_T) for e in experiences],
+            groups,
+            self.config.advantage.weighting,
+        )
+        metrics = update(self.student.engine, experiences, advantages, self.config)
+        journal.updated(experiences, advantages, metrics)
+
+    def _keep(self, id: str, proposal: Proposal) -> Node:
+        assert proposal.task is not None
+        assert proposal.pass_rate is not None
+        assert proposal.vector is not None
+        node = Node(
+            id=id,
+            stage=proposal.request.stage,
+            axis=proposal.request.axis,
+            parent=proposal.request.parent,
+            goalpost=proposal.request.goalpost,
+            task=proposal.task,
+            pass_rate=proposal.pass_rate,
+        )
+        self.buffers.add(node, proposal.vector)
+        return node

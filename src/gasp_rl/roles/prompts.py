@@ -1,0 +1,114 @@
+"""Prompts of both roles from one template file.
+
+A lift is written from a lemma alone: `PromptBook.lift` takes the lemma's task, and no prompt that
+it makes can hold a goalpost, which is of another type.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from gasp_rl.errors import DataError
+from gasp_rl.tasks import Form, Induction, Question, Task
+from gasp_rl.types import Axis, Example
+
+FILE = "prompts.toml"
+"""Name of the template file that a model folder may hold."""
+
+_STUDENT = ("induction", "deduction", "abduction")
+_TEACHER = ("lemma_io", "lemma_f", "lift_io", "lift_f")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBook:
+    """Templates with `$fields`; substitution happens once, so model text is never a template."""
+
+    version: str
+    student_templates: Mapping[str, str]
+    teacher_templates: Mapping[str, str]
+    example: str
+
+    def student(self, task: Task) -> str:
+        """What the student is asked about a task of self-play."""
+        return self._fill(self.student_templates[task.kind], task.seen())
+
+    def question(self, question: Question) -> str:
+        """What the student is asked about a real problem."""
+        if question.form is Form.FUNCTION and not question.starter_code:
+            fields = {"message": question.statement, "examples": question.shown}
+            return self._fill(self.student_templates["induction"], fields)
+        name = "program" if question.form is Form.STDIN else "method"
+        if name not in self.student_templates:
+            raise DataError(
+                f"prompts {self.version!r} have no student template {name!r}, which the "
+                f"{question.source} question {question.id} needs"
+            )
+        fields = {"statement": question.statement, "starter": question.starter_code}
+        return self._fill(self.student_templates[name], fields)
+
+    def lemma(self, goalpost: Question, axis: Axis, inputs: int) -> str:
+        """Ask the teacher for an easier variant of a goalpost."""
+        statement = goalpost.statement
+        if goalpost.starter_code:
+            statement = f"{statement}\n\n{goalpost.starter_code}"
+        fields = {"message": statement, "examples": goalpost.shown}
+        return self._teacher(f"lemma_{axis}", fields, inputs)
+
+    def lift(self, lemma: Induction, axis: Axis, inputs: int) -> str:
+        """Ask the teacher for a harder variant of an accepted lemma, of which alone it knows."""
+        if not isinstance(lemma, Induction):
+            raise TypeError(f"a lift is written from a lemma's task, not from {type(lemma).__name__}")
+        fields = {"message": lemma.message, "program": lemma.program, "examples": lemma.shown}
+        return self._teacher(f"lift_{axis}", fields, inputs)
+
+    def _teacher(
+        self, name: str, fields: Mapping[str, str | Sequence[Example]], inputs: int
+    ) -> str:
+        form = Template(self.teacher_templates.get("form", "")).safe_substitute(inputs=inputs)
+        return self._fill(self.teacher_templates[name], {**fields, "form": form.strip()})
+
+    def _fill(self, template: str, fields: Mapping[str, str | Sequence[Example]]) -> str:
+        texts = {
+            name: value if isinstance(value, str) else self._examples(value)
+            for name, value in fields.items()
+        }
+        return Template(template).substitute(texts)
+
+    def _examples(self, examples: Sequence[Example]) -> str:
+        template = Template(self.example)
+        return "\n".join(template.substitute(input=e.input, output=e.output) for e in examples)
+
+
+def load_prompts(model_folder: Path | None = None) -> PromptBook:
+    """The model folder's own `prompts.toml`, else the English templates that ship here."""
+    own = model_folder / FILE if model_folder else None
+    if own is not None and own.is_file():
+        return parse_prompts(own.read_text(encoding="utf-8"), str(own))
+    shipped = resources.files("gasp_rl.roles") / "english.toml"
+    return parse_prompts(shipped.read_text(encoding="utf-8"), "english.toml")
+
+
+def parse_prompts(text: str, origin: str) -> PromptBook:
+    """Read a template file; `DataError` names what is missing."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{origin}: not valid TOML: {error}") from None
+    student, teacher = tree.get("student", {}), tree.get("teacher", {})
+    needed = [("student", student, _STUDENT), ("teacher", teacher, _TEACHER)]
+    for section, templates, names in needed:
+        for name in names:
+            if not isinstance(templates.get(name), str):
+                raise DataError(f"{origin}: no template {name!r} in [{section}]")
+    for name, template in (*student.items(), *teacher.items()):
+        if not Template(template).is_valid():
+            raise DataError(f"{origin}: template {name!r} holds a $ that names no field; write $$")
+    return PromptBook(
+        version=str(tree.get("version", origin)),
+        student_templates={k: v.removeprefix("\n") for k, v in student.items()},
+        teacher_templates={k: v.removeprefix("\n") for k, v in teacher.items()},
+        example=str(tree.get("format", {}).get("example", "f($input) == $output")),
+    )
