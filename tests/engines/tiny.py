@@ -15,6 +15,8 @@ from transformers import (
     SmolLM3ForCausalLM,
 )
 
+from gasp_rl.engines.attention import ATTENTION
+
 VOCABULARY = 40
 EOS = 1
 
@@ -35,14 +37,17 @@ _SHAPE = {
 ARCHITECTURES = ("smollm3-nope", "smollm3-rope", "qwen2")
 
 
-def tiny_model(architecture: str, seed: int = 0) -> PreTrainedModel:
+def tiny_model(
+    architecture: str, *, attention: str = ATTENTION, **overrides: object
+) -> PreTrainedModel:
     """Weights are drawn wide, so that logits are far from uniform and mistakes are visible."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
+    shape = _SHAPE | {"attn_implementation": attention} | overrides
     if architecture == "qwen2":
-        model: PreTrainedModel = Qwen2ForCausalLM(Qwen2Config(**_SHAPE))
+        model: PreTrainedModel = Qwen2ForCausalLM(Qwen2Config(**shape))
     else:
         rope = int(architecture == "smollm3-rope")
-        model = SmolLM3ForCausalLM(SmolLM3Config(**_SHAPE, no_rope_layers=[rope] * 2))
+        model = SmolLM3ForCausalLM(SmolLM3Config(**shape, no_rope_layers=[rope] * 2))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:

@@ -1,7 +1,7 @@
 """The attention function of the local engine, under the name `ATTENTION` for transformers.
 
-Without a `layout` it is transformers' own sdpa; with one (a `Packed`, handed through the model's
-forward) it follows the packed layout.
+With a `layout` (a `Packed`, handed through the model's forward) it follows the packed layout;
+without one it is transformers' own sdpa, but for single new tokens on a CPU.
 """
 
 import torch
@@ -27,11 +27,30 @@ def attention(
 ) -> tuple[Tensor, None]:
     """query [batch, heads, queries, head_dim]; key and value have kv_heads; returns the output as
     [batch, queries, heads, head_dim]."""
-    if layout is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
-        )
-    return packed_attention(query, key, value, layout, scaling), None
+    if layout is not None:
+        return packed_attention(query, key, value, layout, scaling), None
+    if query.shape[2] == 1 and attention_mask is not None and query.device.type == "cpu":
+        return decode_attention(query, key, value, attention_mask, scaling), None
+    return sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, **kwargs
+    )
+
+
+def decode_attention(
+    query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, scaling: float | None
+) -> Tensor:
+    """Attention of one new token for each row: two batched products.
+
+    On a CPU this takes two thirds of the time of sdpa, which is made for many queries.
+    """
+    rows, heads, _, head_dim = query.shape
+    kv_heads, width = key.shape[1:3]
+    scale = head_dim**-0.5 if scaling is None else scaling
+    query_KSD = (query * scale).view(rows * kv_heads, heads // kv_heads, head_dim)
+    scores_KSW = torch.bmm(query_KSD, key.flatten(0, 1).transpose(1, 2))
+    scores = scores_KSW.view(rows, heads, width).add_(attention_mask[:, 0])
+    weights_KSW = scores.softmax(-1).view_as(scores_KSW)
+    return torch.bmm(weights_KSW, value.flatten(0, 1)).view(rows, 1, heads, head_dim)
 
 
 def packed_attention(

@@ -1,0 +1,111 @@
+"""Training speed: packed rows with shared prompts against one padded row for each sequence.
+
+    python bench/training.py --threads 1
+
+Both compute the gradient of the same token-mean loss on the same rows (`--prompts` x `--samples`),
+in turns; the best round of each counts, in tokens of prompts and completions a second as they lie
+in the rows, so that sharing a prompt shows as speed. The floor is the arithmetic of the linear
+layers (forward and backward, prompts computed once) at the rate that this machine just showed.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from shape import (
+    MAX_TOKENS,
+    VOCABULARY,
+    arguments,
+    matmul_parameters,
+    matmul_rate,
+    miniature_shape,
+    prompts,
+)
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch.nn.utils.rnn import pad_sequence
+
+from gasp_rl.config import EngineConfig, LossConfig
+from gasp_rl.engines.local import LocalEngine
+from gasp_rl.engines.protocol import Row
+
+LOSS = LossConfig(name="policy-gradient")
+
+
+def rows_of(questions: list[tuple[int, ...]], samples: int) -> list[Row]:
+    """Completions of 10 to 48 tokens, about 30 on average."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for question in questions:
+        for length in rng.integers(10, MAX_TOKENS + 1, samples):
+            tokens = tuple(rng.integers(5, VOCABULARY, length).tolist())
+            advantage = float(rng.normal())
+            rows.append(
+                Row(
+                    prompt=question,
+                    tokens_T=tokens,
+                    logprobs_T=(-np.log(VOCABULARY),) * len(tokens),
+                    advantages_T=(advantage,) * len(tokens),
+                )
+            )
+    return rows
+
+
+def baseline(model, rows: list[Row], micro_batch: int) -> None:
+    """The usual loop: `micro_batch` padded rows, logits at every position, prompts repeated."""
+    total = sum(len(row.tokens_T) for row in rows)
+    for begin in range(0, len(rows), micro_batch):
+        chunk = rows[begin : begin + micro_batch]
+        ids = pad_sequence([torch.tensor(r.prompt + r.tokens_T) for r in chunk], batch_first=True)
+        lengths = torch.tensor([len(r.prompt + r.tokens_T) for r in chunk])
+        attention = torch.arange(ids.shape[1]) < lengths[:, None]
+        logits = model(input_ids=ids, attention_mask=attention.long()).logits[:, :-1].float()
+        logprobs = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+        advantages = torch.zeros_like(logprobs)
+        old = torch.zeros_like(logprobs)
+        for i, row in enumerate(chunk):
+            where = slice(len(row.prompt) - 1, len(row.prompt) - 1 + len(row.tokens_T))
+            advantages[i, where] = torch.tensor(row.advantages_T)
+            old[i, where] = torch.tensor(row.logprobs_T)
+        (-(advantages * (logprobs - old).exp()).sum() / total).backward()
+
+
+def engine_over(model) -> LocalEngine:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model.save_pretrained(folder)
+        Tokenizer(WordLevel({"a": 0}, "a")).save(str(folder / "tokenizer.json"))
+        return LocalEngine(folder, EngineConfig(device="cpu"))
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    rows = rows_of(prompts(options.prompts), options.samples)
+    tokens = sum(len(row.prompt) + len(row.tokens_T) for row in rows)
+    packed = sum(map(len, prompts(options.prompts))) + sum(len(row.tokens_T) - 1 for row in rows)
+    model = miniature_shape("sdpa")
+    engine = engine_over(model)
+    contenders = {
+        "ours": lambda: engine.forward_backward(rows, LOSS),
+        "padded": lambda: baseline(model, rows, 64),
+    }
+    best = dict.fromkeys(contenders, 0.0)
+    for round_ in range(options.rounds + 1):  # the first warms up
+        for name, run in contenders.items():
+            begin = time.perf_counter()
+            run()
+            if round_:
+                best[name] = max(best[name], tokens / (time.perf_counter() - begin))
+    operations = 3 * 2 * matmul_parameters() * packed
+    floor = tokens / (operations / matmul_rate(8192, options.dtype))
+    print(f"{options.prompts} prompts x {options.samples} samples, {options.threads} thread(s)")
+    for name, rate in best.items():
+        print(f"{name:12} {rate:9,.0f} tokens/s   {rate / floor:5.0%} of the floor")
+    print(f"{'floor':12} {floor:9,.0f} tokens/s   arithmetic of the linear layers alone")
+    print(f"ratio {best['ours'] / best['padded']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
