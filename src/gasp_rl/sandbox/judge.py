@@ -1,0 +1,246 @@
+"""From what a process said to a verdict. Runs in the trusted worker; compares bytes only."""
+
+import functools
+import marshal
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from gasp_rl.sandbox import canonical, frames, grading
+from gasp_rl.sandbox.jobs import Verdict
+from gasp_rl.sandbox.program import Limits, Run
+
+Tests = tuple[tuple[Verdict, str], ...]
+
+
+class Ruling(NamedTuple):
+    """A verdict with its reasons."""
+
+    verdict: Verdict
+    tests: Tests = ()
+    outputs: tuple[bytes, ...] = ()
+    detail: str = ""
+
+
+class Runner(Protocol):
+    """What judging needs from the worker."""
+
+    def limits(self, cpu_seconds: float | None) -> Limits: ...
+
+    def run(
+        self, flavour: str, order: bytes, limits: Limits, stdin: bytes | None = None
+    ) -> Run: ...
+
+
+def judge(runner: Runner, job: tuple[Any, ...]) -> Ruling:
+    """Judge a job as it came over the wire: (kind, cpu_seconds or None, its fields in order)."""
+    kind, cpu_seconds, *fields = job
+    return _JUDGES[kind](runner, runner.limits(cpu_seconds), *fields)
+
+
+class _Outputs(NamedTuple):
+    """Outputs of one process, and why there are no more of them (None: all came)."""
+
+    values: list[bytes]
+    failure: Verdict | None
+    detail: str
+
+
+def _func(runner: Runner, limits: Limits, code: str, inputs: Any, entry: str) -> Ruling:
+    try:
+        arguments = tuple(map(_arguments, inputs))
+    except canonical.LiteralError as error:
+        return Ruling(Verdict.BAD_INPUT, detail=str(error))
+    got = _call(runner, limits, code, entry, arguments)
+    return _only_canonical(got)
+
+
+def _only_canonical(got: _Outputs) -> Ruling:
+    """Hand outputs on only in the form that our own encoder gives them."""
+    values, failure, detail = got
+    for position, value in enumerate(values):
+        try:
+            canonical.literal(value)
+        except canonical.LiteralError as error:
+            values, failure = values[:position], Verdict.BAD_OUTPUT
+            detail = f"not a canonical value: {error}"
+            break
+    tests: Tests = tuple((Verdict.OK, "") for _ in values)
+    if failure is None:
+        return Ruling(Verdict.OK, tests, tuple(values))
+    return Ruling(failure, (*tests, (failure, detail)), detail=detail)
+
+
+def _check(
+    runner: Runner, limits: Limits, code: str, inputs: Any, expected: Any, entry: str
+) -> Ruling:
+    if len(inputs) != len(expected) or not inputs:
+        return Ruling(Verdict.BAD_INPUT, detail=f"{len(inputs)} inputs, {len(expected)} expected")
+    try:
+        arguments = tuple(map(_arguments, inputs))
+    except canonical.LiteralError as error:
+        return Ruling(Verdict.BAD_INPUT, detail=str(error))
+    values, failure, detail = _call(runner, limits, code, entry, arguments)
+    tests = [
+        (Verdict.OK if canonical.same(value, wanted) else Verdict.WRONG_ANSWER, "")
+        for value, wanted in zip(values, expected, strict=False)
+    ]
+    if failure is not None:
+        tests.append((failure, detail))
+    return _summary(tuple(tests), len(expected))
+
+
+def _summary(tests: Tests, wanted: int) -> Ruling:
+    """OK if as many tests as wanted are OK; else the first that is not. BAD_OUTPUT is wrong."""
+    for verdict, detail in tests:
+        if verdict is not Verdict.OK:
+            bad = verdict is Verdict.BAD_OUTPUT
+            return Ruling(Verdict.WRONG_ANSWER if bad else verdict, tests, detail=detail)
+    return Ruling(Verdict.OK if len(tests) == wanted else Verdict.NO_RESULT, tests)
+
+
+def _validate(runner: Runner, limits: Limits, code: str, inputs: Any, entry: str) -> Ruling:
+    try:
+        arguments = tuple(map(_arguments, inputs))
+    except canonical.LiteralError as error:
+        return Ruling(Verdict.BAD_INPUT, detail=str(error))
+    first = _only_canonical(_call(runner, limits, code, entry, arguments, rules=True))
+    if first.verdict is not Verdict.OK:
+        return first
+    again = _call(runner, limits, code, entry, arguments[::-1], rules=True, flavour="second")
+    values, failure, detail = again
+    if failure is not None and (failure.is_resource or failure is Verdict.CANCELLED):
+        return Ruling(failure, detail=detail)
+    if failure is not None or tuple(values[::-1]) != first.outputs:
+        return Ruling(Verdict.NONDETERMINISTIC, detail=detail or "two fresh processes disagree")
+    return first
+
+
+def _abduct(
+    runner: Runner, limits: Limits, code: str, answer: str, expected: bytes, entry: str
+) -> Ruling:
+    return _check(runner, limits, code, (answer,), (expected,), entry)
+
+
+def _deduct(runner: Runner, limits: Limits, answer: str, expected: bytes) -> Ruling:
+    try:
+        value = canonical.encode(canonical.parse_literal(answer))
+    except canonical.LiteralError as error:
+        return Ruling(Verdict.BAD_INPUT, detail=str(error))
+    right = canonical.same(value, expected)
+    return Ruling(Verdict.OK if right else Verdict.WRONG_ANSWER)
+
+
+def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -> Ruling:
+    order = marshal.dumps(("stdin", code))
+    results: list[tuple[Verdict, str]] = []
+    for stdin, expected in tests:
+        run = runner.run("rich", order, limits, stdin.encode("utf-8", "surrogateescape"))
+        failure, detail = _failure(run, exit_is_fine=True)
+        if failure is None:
+            stdout = run.stdout.decode("utf-8", "replace")
+            right = grading.same_lines(stdout, expected)
+            failure = Verdict.OK if right else Verdict.WRONG_ANSWER
+        results.append((failure, detail))
+        if failure is not Verdict.OK:
+            break
+    return _summary(tuple(results), max(len(tests), 1))
+
+
+_JUDGES: dict[str, Callable[..., Ruling]] = {
+    "Func": _func,
+    "Check": _check,
+    "Validate": _validate,
+    "Abduct": _abduct,
+    "Deduct": _deduct,
+    "Stdio": _stdio,
+}
+
+
+# -- running and reading ---------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8192)
+def _arguments(text: str) -> bytes:
+    """Arguments ready for the child; the text is parsed here, before any untrusted code runs."""
+    return marshal.dumps(canonical.parse_arguments(text))
+
+
+def _call(
+    runner: Runner,
+    limits: Limits,
+    code: str,
+    entry: str,
+    arguments: tuple[bytes, ...],
+    *,
+    rules: bool = False,
+    flavour: str = "first",
+) -> _Outputs:
+    order = marshal.dumps(("function", code, entry, arguments, rules))
+    run = runner.run(flavour, order, limits)
+    if not rules and _lacks_module(run):
+        run = runner.run("rich", order, limits)
+    return _outputs(run, len(arguments))
+
+
+def _lacks_module(run: Run) -> bool:
+    """The small zygote has no such module loaded; the rich one may."""
+    if not run.frames or run.frames[-1][0] != frames.ERROR:
+        return False
+    return run.frames[-1][1].startswith((b"ModuleNotFoundError", b"ImportError"))
+
+
+def _outputs(run: Run, wanted: int) -> _Outputs:
+    values = [payload for tag, payload in run.frames if tag == frames.VALUE]
+    shape = [tag for tag, _ in run.frames]
+    whole = [frames.VALUE] * wanted + [frames.DONE]
+    if run.malformed or len(values) > wanted or shape[: len(values)] != whole[: len(values)]:
+        return _Outputs([], Verdict.BAD_OUTPUT, "wrote to the job socket")
+    if run.stopped is None and shape == whole:
+        return _Outputs(values, None, "")
+    failure, detail = _failure(run)
+    return _Outputs(values, failure or Verdict.NO_RESULT, detail)
+
+
+_FAILURES = {
+    frames.BAD: Verdict.BAD_OUTPUT,
+    frames.ERROR: Verdict.RUNTIME_ERROR,
+    frames.EXIT: Verdict.EXIT,
+    frames.MEMORY: Verdict.MEMORY,
+    frames.COMPILE: Verdict.COMPILE_ERROR,
+    frames.NO_ENTRY: Verdict.NO_ENTRY,
+    frames.UNSAFE: Verdict.UNSAFE,
+    frames.IMPURE: Verdict.IMPURE,
+}
+
+
+def _failure(run: Run, *, exit_is_fine: bool = False) -> tuple[Verdict | None, str]:
+    """Why a process did not end well, or None. What it says itself can only be a failure."""
+    if run.stopped is not None:
+        return run.stopped, ""
+    if run.malformed:
+        return Verdict.BAD_OUTPUT, "wrote to the job socket"
+    for tag, payload in run.frames:
+        if tag in _FAILURES:
+            return _FAILURES[tag], _printable(payload)
+    if run.frames and run.frames[-1][0] == frames.DONE:
+        return None, ""
+    if os.WIFSIGNALED(run.status):
+        number = os.WTERMSIG(run.status)
+        return _SIGNALS.get(number, Verdict.CRASH), f"killed by signal {number}"
+    if exit_is_fine and os.WEXITSTATUS(run.status) == 0:
+        return None, ""
+    return Verdict.NO_RESULT, f"ended with status {os.WEXITSTATUS(run.status)}"
+
+
+_SIGNALS = {
+    signal.SIGSYS: Verdict.DENIED,
+    signal.SIGXCPU: Verdict.TIMEOUT_CPU,
+    signal.SIGKILL: Verdict.MEMORY,  # not by us: the kernel ran out of memory
+}
+
+
+def _printable(payload: bytes) -> str:
+    text = payload[:500].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,256 @@
+"""Rules for a teacher's program, whose outputs become the gold of a task.
+
+A student's program gains nothing by lying about its outputs: they are compared with a gold it does
+not know. A teacher's outputs *are* the gold, so its program must not reach the machinery that
+reports them. Hence no attribute with a double underscore, no frames, and only stand-ins for modules
+that hold nothing but pure, public names. These rules add to the walls of the process; they do not
+replace any.
+"""
+
+import ast
+import builtins
+import functools
+import importlib
+import types
+import unicodedata
+from typing import Any
+
+_words = str.split
+
+_MODULES = _words("""
+abc array bisect calendar cmath collections collections.abc copy dataclasses datetime
+decimal enum fractions functools heapq itertools json math numbers operator random re statistics
+string textwrap typing unicodedata""")
+
+#: Modules that read the clock, the machine or other programs: their import has its own verdict.
+_IMPURE = frozenset(
+    _words("""time os sys threading multiprocessing subprocess socket asyncio secrets uuid tempfile
+    pathlib shutil signal platform getpass urllib http requests logging io""")
+)
+_PARTIAL = {  # impure modules with a pure part that programs like to import
+    "os": (),
+    "os.path": _words("join basename dirname split splitext normpath commonprefix isabs sep"),
+    "sys": _words("maxsize float_info setrecursionlimit maxunicode"),
+}
+_LEFT_OUT = {
+    "dataclasses": {"make_dataclass"},
+    "enum": {"EnumMeta", "EnumType"},
+    "abc": {"ABCMeta"},
+    "functools": {"update_wrapper", "wraps", "WRAPPER_ASSIGNMENTS", "WRAPPER_UPDATES"},
+    "operator": {"attrgetter", "methodcaller"},
+    "random": {"SystemRandom"},
+    "string": {"Formatter"},
+    "typing": {"get_type_hints", "ForwardRef"},
+    "unicodedata": {"ucd_3_2_0"},
+}
+_BUILTINS = _words("""
+abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod
+enumerate filter float format frozenset hash hex id int isinstance issubclass iter len list map max
+min next object oct ord pow print property range repr reversed round set slice sorted staticmethod
+str sum super tuple zip NotImplemented Ellipsis None True False __build_class__""")
+
+_DUNDERS = frozenset(
+    f"__{name}__"
+    for name in _words("""
+    name main doc import init new post_init str repr eq ne lt le gt ge hash bool len
+    iter next reversed contains getitem setitem delitem missing call enter exit add radd iadd sub
+    rsub isub mul rmul imul truediv rtruediv floordiv rfloordiv mod rmod divmod pow rpow neg pos abs
+    invert and rand or ror xor rxor lshift rshift int float complex index round trunc floor ceil
+    format bytes slots match_args matmul total concat length_hint""")
+)
+_FRAMES = frozenset(
+    _words("""
+    gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await cr_origin ag_frame ag_code ag_await
+    tb_frame tb_next tb_lasti f_back f_builtins f_code f_globals f_locals f_trace f_lineno co_code
+    co_consts co_names mro with_traceback register_at_fork""")
+)
+_CLOCK = frozenset({"now", "today", "utcnow", "fromtimestamp"})
+
+
+def offence(code: str) -> tuple[bool, str] | None:
+    """The first thing in `code` that a teacher's program may not use, or None.
+
+    The flag says that it is an impure module rather than an unsafe name. Raises what `ast.parse`
+    raises.
+    """
+    tree = ast.parse(code)
+    nodes = list(ast.walk(tree))
+    clock = any(isinstance(n, ast.alias) and n.name.startswith("datetime") for n in nodes)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found = next(filter(None, (_module_offence(a.name) for a in node.names)), None)
+        elif isinstance(node, ast.ImportFrom):
+            clock |= node.module == "datetime"
+            found = (False, "relative import") if node.level else _module_offence(node.module or "")
+        else:
+            found = None
+        found = found or _identifier_offence(node, clock)
+        if found:
+            return found
+    return None
+
+
+def _module_offence(name: str) -> tuple[bool, str] | None:
+    if name in _MODULES or name in _PARTIAL:
+        return None
+    return name.split(".")[0] in _IMPURE, f"import {name[:60]}"
+
+
+def _identifier_offence(node: ast.AST, clock: bool) -> tuple[bool, str] | None:
+    """Every identifier of a node is a plain string in one of its fields, whatever the node is."""
+    if isinstance(node, ast.Constant):
+        return None
+    if isinstance(node, ast.ClassDef) and node.keywords:
+        return False, "class keyword"
+    for field in node._fields:
+        value = getattr(node, field, None)
+        for name in value if isinstance(value, list) else (value,):
+            if type(name) is not str:
+                continue
+            if not is_allowed_name(name):
+                if _is_class_name(node):
+                    continue
+                return False, f"name {name[:60]}"
+            if clock and name in _CLOCK:
+                return True, f"clock {name}"
+    return _class_offence(node)
+
+
+def _is_class_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "__class__"
+
+
+def _class_offence(node: ast.AST) -> tuple[bool, str] | None:
+    """`x.__class__` is allowed only as `x.__class__.__name__`."""
+    for child in ast.iter_child_nodes(node):
+        if _is_class_name(child) and not (
+            isinstance(node, ast.Attribute) and node.attr == "__name__"
+        ):
+            return False, "name __class__"
+    return None
+
+
+def is_allowed_name(name: str) -> bool:
+    """Whether teacher code may write this identifier or ask for this attribute."""
+    name = unicodedata.normalize("NFKC", name)  # as the compiler does
+    if name in _FRAMES:
+        return False
+    return not (name.startswith("__") and name.endswith("__")) or name in _DUNDERS
+
+
+# -- what the program finds at run time ------------------------------------------------------
+
+_modules: dict[str, types.ModuleType] = {}
+
+
+def _stand_in(name: str) -> types.ModuleType:
+    """A module object that holds the public names of the real one and no other module."""
+    if name in _modules:
+        return _modules[name]
+    module = types.ModuleType(name)
+    real = importlib.import_module(name)
+    if name in _PARTIAL:
+        names = list(_PARTIAL[name])
+    else:
+        names = getattr(real, "__all__", None) or [n for n in dir(real) if n[0] != "_"]
+    for public in names:
+        value = getattr(real, public)
+        if not isinstance(value, types.ModuleType) and public not in _LEFT_OUT.get(name, ()):
+            module.__dict__[public] = value
+    if name == "functools":
+        module.__dict__["wraps"] = _wraps
+    _modules[name] = module
+    return module
+
+
+def _wraps(wrapped: Any) -> Any:
+    """`functools.wraps` without the choice of attributes."""
+
+    def keep_name(function: Any) -> Any:
+        if type(function) is types.FunctionType and type(wrapped) is types.FunctionType:
+            function.__name__, function.__doc__ = wrapped.__name__, wrapped.__doc__
+        return function
+
+    return keep_name
+
+
+def _import(
+    name: str,
+    globals: object = None,
+    locals: object = None,
+    fromlist: tuple[str, ...] = (),
+    level: int = 0,
+) -> types.ModuleType:
+    if type(name) is not str or level or (name not in _MODULES and name not in _PARTIAL):
+        raise ImportError(f"teacher programs may not import {name!r:.60}")
+    module = _stand_in(name)
+    head, dot, tail = name.partition(".")
+    if not dot:
+        return module
+    parent = _stand_in(head)
+    parent.__dict__[tail] = module
+    return module if fromlist else parent
+
+
+def _checked(name: object) -> str:
+    if type(name) is not str or not name.isascii() or name[:1] == "_" or not is_allowed_name(name):
+        raise AttributeError("teacher programs may not use this name")
+    return name
+
+
+def _getattr(value: Any, name: str, *default: Any) -> Any:
+    return getattr(value, _checked(name), *default)
+
+
+def _hasattr(value: Any, name: str) -> bool:
+    return hasattr(value, _checked(name))
+
+
+def _setattr(value: Any, name: str, new: Any) -> None:
+    setattr(value, _checked(name), new)
+
+
+def _delattr(value: Any, name: str) -> None:
+    delattr(value, _checked(name))
+
+
+def _input(prompt: object = "") -> str:
+    raise EOFError("a function has no standard input")
+
+
+class _TypeMeta(type):
+    """Makes the stand-in for `type` answer `isinstance(x, type)` as the real one does."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, type)
+
+    def __call__(cls, value: Any) -> Any:
+        kind = type(value)
+        if issubclass(kind, type):
+            raise TypeError("teacher programs may not use the type of a type")
+        return kind
+
+
+class _Type(metaclass=_TypeMeta):
+    """What a teacher's program knows as `type`: the one-argument form."""
+
+
+def builtins_for_teachers() -> dict[str, Any]:
+    """A fresh dictionary of the builtins that a teacher's program finds."""
+    return dict(_table())
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = {name: getattr(builtins, name) for name in _BUILTINS}
+    for name, value in vars(builtins).items():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            table[name] = value
+    table |= {"__import__": _import, "getattr": _getattr, "hasattr": _hasattr}
+    table |= {"setattr": _setattr, "delattr": _delattr, "input": _input, "type": _Type}
+    for module in (*_MODULES, *_PARTIAL):
+        _stand_in(module)
+    for child in ("os.path", "collections.abc"):
+        head, _, tail = child.partition(".")
+        _stand_in(head).__dict__[tail] = _stand_in(child)
+    return table

@@ -1,0 +1,48 @@
+"""Messages between the caller and its workers, both trusted: marshal with a length before it."""
+
+import _socket
+import marshal
+from typing import Any
+
+
+class Channel:
+    """One end of a stream socket that carries whole messages."""
+
+    def __init__(self, socket: Any) -> None:
+        self.socket: _socket.socket = socket
+        self._buffer = bytearray()
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, message: Any) -> None:
+        data = marshal.dumps(message)
+        self.socket.sendall(len(data).to_bytes(4, "little") + data)
+
+    def receive(self) -> Any:
+        """The next message; EOFError when the other end is closed."""
+        while (message := self.next_buffered()) is None:
+            self.fill()
+        return message
+
+    def fill(self) -> None:
+        """Read once from the socket; EOFError when the other end is closed."""
+        try:
+            data = self.socket.recv(1 << 20)
+        except ConnectionError as error:
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        self._buffer += data
+
+    def next_buffered(self) -> Any:
+        """A message that has arrived in whole, or None."""
+        buffer = self._buffer
+        if len(buffer) < 4:
+            return None
+        end = 4 + int.from_bytes(buffer[:4], "little")
+        if len(buffer) < end:
+            return None
+        message = marshal.loads(buffer[4:end])
+        del buffer[:end]
+        return message
