@@ -83,7 +83,7 @@ def _float_text(value: float) -> str:
 
 
 def _complex_text(value: complex) -> str:
-    text = repr(value)
+    text = repr(complex(value.real + 0.0, value.imag + 0.0))  # no negative zeros
     if "n" in text:
         raise LiteralError("complex number that is not finite")
     return text
@@ -124,7 +124,7 @@ def _sorted(value: Any, depth: int) -> list[tuple[str, Any]]:
 
 
 def _reduced(value: Any) -> Any:
-    """The builtin value inside an instance of a subclass, read by the builtin type's own methods."""
+    """The builtin value inside a subclass's instance, read by the builtin type's own methods."""
     kind = type(value)
     if issubclass(kind, int):
         return int.__add__(value, 0)

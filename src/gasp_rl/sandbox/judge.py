@@ -228,6 +228,8 @@ def _failure(run: Run, *, exit_is_fine: bool = False) -> tuple[Verdict | None, s
         return None, ""
     if os.WIFSIGNALED(run.status):
         number = os.WTERMSIG(run.status)
+        if run.hung_up and number == signal.SIGKILL:
+            return Verdict.NO_RESULT, "closed its socket, or was killed"
         return _SIGNALS.get(number, Verdict.CRASH), f"killed by signal {number}"
     if exit_is_fine and os.WEXITSTATUS(run.status) == 0:
         return None, ""

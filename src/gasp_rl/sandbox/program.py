@@ -2,6 +2,7 @@
 
 import _socket
 import array
+import contextlib
 import fcntl
 import marshal
 import os
@@ -18,7 +19,7 @@ from gasp_rl.sandbox.lockdown import Plan, Wall
 from gasp_rl.sandbox.zygote import FORK, FORKED, REAP, REAPED, REQUEST
 
 IDLE_SECONDS = 2.0
-"""A program that sleeps this long without using CPU is stopped; nothing can ever wake it usefully."""
+"""A program that uses no CPU for this long is stopped: nothing will come to wake it."""
 _QUICK = struct.pack("ll", 0, 20_000)  # most programs answer within one receive of 20 ms
 _CHUNK = 1 << 18
 
@@ -43,6 +44,7 @@ class Run(NamedTuple):
     frames: list[tuple[bytes, bytes]]
     malformed: bool  # it wrote something else than frames to the job socket
     stopped: Verdict | None  # the limit that we enforced
+    hung_up: bool  # its socket closed before its last word; then we kill it
     status: int  # as from wait()
     cpu_seconds: float
     stdout: bytes
@@ -124,10 +126,8 @@ def run(
         for pipe in pipes:
             os.close(pipe)
         pipes = []
-        try:
+        with contextlib.suppress(OSError):  # it may die early; the wait status tells
             ours.sendall(len(order).to_bytes(4, "little") + order)
-        except OSError:
-            pass  # it died before its first instruction; the wait status tells
         return watch.finish()
     finally:
         ours.close()
@@ -166,7 +166,7 @@ class _Watch:
         self.interrupted, self.control = interrupted, control
         self.reader = frames.Reader()
         self.frames: list[tuple[bytes, bytes]] = []
-        self.malformed = False
+        self.malformed = self.hung_up = self.stdout_closed = False
         self.received = 0
         self.stdout = bytearray()
         self.stdout_fd = -1
@@ -184,22 +184,31 @@ class _Watch:
         status, cpu = self.zygote.reap()
         if self.stdout_fd >= 0 and stopped is None and self._drain():
             stopped = Verdict.OUTPUT_LIMIT
-        return Run(self.frames, self.malformed, stopped, status, cpu, bytes(self.stdout))
+        return Run(
+            frames=self.frames,
+            malformed=self.malformed,
+            stopped=stopped,
+            hung_up=self.hung_up,
+            status=status,
+            cpu_seconds=cpu,
+            stdout=bytes(self.stdout),
+        )
 
-    def _quick(self) -> Verdict | None | bool:
+    def _quick(self) -> Verdict | bool | None:
         """One blocking receive; False if the program needs more than that."""
         try:
             data = self.job.recv(_CHUNK)
         except BlockingIOError:
             return False
         except OSError:
-            return None
-        if not data:
-            return None
+            data = b""
         return None if self._take(data) else False
 
     def _take(self, data: bytes) -> bool:
         """Whether the program has said its last word."""
+        if not data:
+            self.hung_up = True
+            return True
         self.received += len(data)
         try:
             found = self.reader.feed(data)
@@ -242,10 +251,8 @@ class _Watch:
         except BlockingIOError:
             return False
         except OSError:
-            return True
-        return not data or self._take(data)
-
-    stdout_closed = False
+            data = b""
+        return self._take(data)
 
     def _drain(self) -> bool:
         """Read what standard output holds; whether it is more than allowed."""

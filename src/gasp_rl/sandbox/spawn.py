@@ -27,7 +27,7 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 def start(
     module: str, *, hash_seed: int = 0, seed: int = 0, site: tuple[str, ...] = ()
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start `gasp_rl.sandbox.<module>.main(control, seed, site)`; the process and our socket end."""
+    """Start `gasp_rl.sandbox.<module>.main(control, seed, site)`; the process and our end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     environment = {
         "PATH": os.defpath,

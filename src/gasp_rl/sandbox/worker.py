@@ -102,14 +102,15 @@ class Worker:
         """Judge one job; a failure of our own is tried again, then reported as INTERNAL."""
         self.current, self.cpu = number, 0.0
         started = time.monotonic()
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 0
+        ruling = judge.Ruling(Verdict.INTERNAL)
+        while ruling.verdict is Verdict.INTERNAL and attempt < ATTEMPTS:
+            attempt += 1
             try:
                 ruling = judge.judge(self, marshal.loads(order))
             except ZygoteError as error:
                 ruling = judge.Ruling(Verdict.INTERNAL, detail=str(error))
                 self.close_zygotes()
-                continue
-            break
         self.current = -1
         self.cancelled.discard(number)
         wall_ms = 1000 * (time.monotonic() - started)
