@@ -39,6 +39,8 @@ from gasp_rl.store.views import (
 )
 from gasp_rl.types import PassRate
 
+_ALWAYS = 2**62
+
 
 class RunReader:
     """Queries over one run. Safe to share between threads; sees each step as it is committed."""
@@ -109,12 +111,14 @@ class RunReader:
         rows = self._rows("select id, source, question from goalpost order by rowid")
         return [GoalpostRecord(r["id"], r["source"], unpack_text(r["question"])) for r in rows]
 
-    def goalposts(self) -> list[GoalpostSummary]:
-        """The board: every goalpost with what was built towards it and how attempts went."""
+    def goalposts(self, last_step: int | None = None) -> list[GoalpostSummary]:
+        """The board: every goalpost with what was built towards it (up to `last_step`) and how
+        attempts at it went."""
         built: dict[str, dict[str, int]] = {}
         for row in self._rows(
             "select goalpost, case when verdict = 'accepted' then stage else 'rejected' end"
-            " as what, count(*) as n from proposal group by 1, 2"
+            " as what, count(*) as n from proposal where step <= ? group by 1, 2",
+            _ALWAYS if last_step is None else last_step,
         ):
             built.setdefault(row["goalpost"], {})[row["what"]] = row["n"]
         tried = {row["goalpost"]: row for row in self._rows(GOALPOST_ATTEMPTS)}
@@ -198,7 +202,7 @@ class RunReader:
             "select stage, axis, verdict, count(*) as count from proposal"
             " where step between ? and ? group by stage, axis, verdict",
             first,
-            last if last is not None else 2**62,
+            _ALWAYS if last is None else last,
         )
         return [FunnelRow(**dict(row)) for row in rows]
 

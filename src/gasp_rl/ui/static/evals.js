@@ -1,0 +1,51 @@
+// Evaluations: pass rates by benchmark, label and policy, then question by question.
+"use strict";
+
+// Mean over questions with a normal 95% interval over questions.
+G.meanInterval = (values) => {
+  const n = values.length, mean = values.reduce((a, b) => a + b, 0) / n;
+  const variance = n > 1 ? values.reduce((a, b) => a + (b - mean) ** 2, 0) / (n - 1) : 0;
+  return { mean, half: 1.96 * Math.sqrt(variance / n), n };
+};
+
+G.pages.evals = async (root, ctx) => {
+  const rows = await ctx.ask("evals");
+  G.append(root, [G.h("h1", null, "Evaluations")]);
+  if (!rows.length) { G.append(root, [G.empty("No evaluations yet", "eval.every sets how often they run; gasp eval runs them on demand.")]); return {}; }
+  const benchmarks = [...new Set(rows.map((r) => r.benchmark))];
+  const chosen = benchmarks.includes(ctx.params.benchmark) ? ctx.params.benchmark : benchmarks[0];
+  const of = rows.filter((r) => r.benchmark === chosen);
+  const ks = [...new Set(of.flatMap((r) => Object.keys(r.pass_at)))].map(Number).sort((a, b) => a - b);
+  const k = ks.includes(Number(ctx.params.k)) ? Number(ctx.params.k) : ks[0];
+  const value = (r) => k ? r.pass_at[k] : r.correct / r.total;
+  const policies = [...new Map(of.map((r) => [`${r.step}|${r.policy}|${r.temperature}`, { step: r.step, policy: r.policy, temperature: r.temperature }])).entries()].sort((a, b) => a[1].step - b[1].step);
+  const labels = [...new Set(of.map((r) => r.label))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const cell = (key, label) => {
+    const values = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label)).map(value).filter((v) => v !== undefined);
+    if (!values.length) return "\u2013";
+    const { mean, half, n } = G.meanInterval(values);
+    return G.h("span", { class: "heat", style: { "--c": G.colour(mean) }, title: `${n} questions, 95% interval over questions \u00b1${G.number(half, "share")}` }, G.number(mean, "share"), G.h("small", null, ` \u00b1${(100 * half).toFixed(1)}`));
+  };
+  const refresh = (key) => (v) => { ctx.set({ [key]: v }); ctx.redraw(); };
+  const trained = policies.filter(([, p]) => p.step > 0);
+  G.append(root, [
+    G.h("div", { class: "toolbar" }, G.choice("Benchmark", chosen, benchmarks.map((b) => [b, b]), refresh("benchmark")), ks.length > 0 && G.choice("Measure", String(k), ks.map((n) => [String(n), `pass@${n}`]), refresh("k"))),
+    G.card(`${chosen}, ${k ? `pass@${k}` : "share right"}`,
+      G.table(`${chosen} by policy and label`, ["policy", "step", "temperature", ...labels, "all"], policies.map(([key, p]) => [p.policy, p.step, p.temperature, ...labels.map((l) => cell(key, l)), G.h("b", null, cell(key, null))])),
+      G.h("p", { class: "muted" }, "Mean over questions; \u00b1 is a 95% interval over questions, which says nothing about training seeds.")),
+    trained.length > 1 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
+      labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
+      G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
+    G.questions(of, policies, value),
+  ]);
+  return { onParams: () => true };
+};
+
+G.questions = (rows, policies, value) => {
+  const [lastKey, last] = policies[policies.length - 1];
+  const first = new Map(rows.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === policies[0][0]).map((r) => [r.question, r]));
+  const now = rows.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === lastKey)
+    .map((r) => [r, first.has(r.question) ? value(r) - value(first.get(r.question)) : 0]).sort((a, b) => b[1] - a[1]);
+  return G.h("details", { class: "card fold" }, G.h("summary", null, `Question by question (${now.length}): ${last.policy} at step ${last.step} against ${policies[0][1].policy}`),
+    G.table("Questions", ["question", "label", "then", "now", "change"], now.slice(0, 500).map(([r, change]) => [r.question, r.label, G.rate((first.get(r.question) || {}).rate), G.rate(r.rate), G.h("span", { class: change > 0 ? "up" : change < 0 ? "down" : "muted" }, `${change > 0 ? "+" : change < 0 ? "\u2212" : ""}${Math.abs(100 * change).toFixed(0)}`)])));
+};

@@ -1,0 +1,110 @@
+// Overview: where the run is, twelve numbers, health in sentences, curves.
+"use strict";
+
+G.NICE = {
+  "curriculum/goalposts_reached": "Goalposts reached", "curriculum/nodes": "Curriculum nodes",
+  "lemma/accept_rate": "Lemmas accepted", "lift/accept_rate": "Lifts accepted",
+  "novelty/nearest_mean": "Nearest neighbour", "student/correct/induction": "Induction right",
+  "student/correct/deduction": "Deduction right", "student/correct/abduction": "Abduction right",
+  "group/dead": "Dead groups", "policy/entropy": "Entropy", "policy/logprob_gap": "Log-prob gap",
+  seconds: "Seconds per step",
+};
+
+G.pages.overview = async (root, ctx) => {
+  const [view, names] = await Promise.all([ctx.ask("overview"), ctx.source.names(ctx.run)]);
+  const about = (name) => names.about[name] || { unit: "number", meaning: name };
+  const tiles = G.h("div", { class: "tiles" });
+  const curves = G.h("div", { class: "curves" });
+  const controls = { smooth: Number(ctx.params.smooth || 0), search: ctx.params.search || "" };
+
+  const drawTiles = () => G.clear(tiles, names.headline.map((name) => {
+    const series = ctx.history.get(name);
+    return G.h("div", { class: "tile", title: about(name).meaning },
+      G.h("div", { class: "label" }, G.NICE[name] || name),
+      G.h("div", { class: "value" }, name === "seconds" ? G.number(series.last(), "seconds") : G.number(series.last(), about(name).unit)),
+      G.sparkline(series));
+  }));
+
+  const drawCurves = () => {
+    const wanted = controls.search.trim().toLowerCase();
+    const chosen = (wanted ? ctx.history.names().filter((n) => n.toLowerCase().includes(wanted)) : names.headline)
+      .filter((n) => ctx.history.get(n).y.length);
+    G.clear(curves, chosen.slice(0, 24).map((name) => {
+      const { x, y } = ctx.history.get(name);
+      const value = G.h("output", null, G.number(y[y.length - 1], about(name).unit));
+      const chart = G.chart(name, about(name).unit, x, [{ label: name, y }], { smooth: controls.smooth });
+      chart.addEventListener("cursor", (e) => {
+        const at = e.detail === null || e.detail === undefined ? y.length - 1 : e.detail;
+        value.textContent = `step ${x[at]}: ${G.number(y[at], about(name).unit)}`;
+      });
+      return G.h("figure", { class: "card curve" },
+        G.h("figcaption", null, G.h("span", { class: "name" }, wanted ? name : G.NICE[name] || name), value,
+          G.h("small", null, about(name).meaning)), chart);
+    }), !chosen.length && G.empty(wanted ? "No metric of this name" : "No steps yet", wanted ? "Metric names look like lemma/accept_rate." : "Curves appear with the first committed step."));
+  };
+
+  const drawAll = () => { drawTiles(); drawCurves(); };
+  const health = G.h("div");
+  const drawHealth = ({ status }) => G.clear(health, G.healthBanner(status), G.healthTable(status.findings));
+  drawHealth(view);
+  G.append(root, [
+    G.runHeader(view, ctx), health, tiles,
+    G.h("div", { class: "toolbar" }, G.h("h2", null, "Curves"),
+      G.field("Search metrics", { type: "search", value: controls.search, "data-search": true, placeholder: "for instance reject/", oninput: (e) => { controls.search = e.target.value; ctx.set({ search: e.target.value }); drawCurves(); } }),
+      G.h("label", { class: "field" }, G.h("span", null, "Smoothing"),
+        G.h("input", { type: "range", min: 0, max: 0.95, step: 0.05, value: controls.smooth, oninput: (e) => { controls.smooth = Number(e.target.value); ctx.set({ smooth: e.target.value }); drawCurves(); } }))),
+    curves,
+    G.h("div", { class: "columns" }, G.settings(view.config), G.environment(view)),
+  ]);
+  drawAll();
+  return {
+    onSteps: async () => { drawAll(); drawHealth(await ctx.ask("overview")); },
+    onTheme: drawCurves,
+    onParams: () => true,
+  };
+};
+
+G.runHeader = ({ status, info, config, counts }, ctx) => G.h("header", { class: "head" },
+  G.h("div", null, G.h("h1", null, status.run),
+    G.h("p", { class: "chips" },
+      [["method", config.method], ["model", (config.model || {}).path], ["engine", (config.engine || {}).name], ["seed", config.seed], ["hardware", config.hardware]]
+        .filter(([, v]) => v !== undefined && v !== "").map(([k, v]) => G.h("span", { class: "chip" }, `${k} `, G.h("b", null, String(v)))),
+      info.forked_from && G.h("span", { class: "chip" }, "forked from ", G.h("b", null, info.forked_from)))),
+  G.h("div", { class: "progress" },
+    G.h("div", { class: "steps" }, G.h("b", null, status.step), ` of ${status.steps} steps`,
+      G.h("span", { class: `badge ${status.finished ? "done" : "live"}` }, status.finished ? "finished" : ctx.source.live ? "live" : "unfinished")),
+    G.h("progress", { max: Math.max(1, status.steps), value: status.step, "aria-label": "steps done" }),
+    G.h("small", null, `${counts.proposal.toLocaleString("en-US")} proposals, ${counts.node.toLocaleString("en-US")} accepted, ${counts.rollout.toLocaleString("en-US")} rollouts, ${G.duration(status.seconds)}`)),
+  info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
+  config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),
+  config.sandbox && config.sandbox.unsafe && G.h("p", { class: "banner red" }, G.h("b", null, "Unsafe sandbox. "), "Programs ran without seccomp."));
+
+G.WORDS = { green: "Healthy", amber: "Worth a look", red: "In trouble" };
+G.ICONS = { green: "\u2713", amber: "!", red: "\u2717" };
+
+G.healthBanner = (status) => {
+  const first = status.findings.find((f) => f.level !== "green");
+  return G.h("p", { class: `banner ${status.health}`, role: "status" },
+    G.h("b", null, `${G.ICONS[status.health]} ${G.WORDS[status.health]}. `),
+    first ? `${first.rule} ${G.number(first.value)} (limit ${G.number(first.threshold)}): ${first.meaning}; ${first.advice}.`
+      : status.findings.length ? `${status.findings.length} checks over the last steps passed.` : "Too early to tell.");
+};
+
+G.healthTable = (findings) => findings.length > 0 && G.h("details", { class: "card fold" },
+  G.h("summary", null, `Health checks (${findings.length})`),
+  G.table("Health checks", ["", "rule", "value", "limit", "meaning", "advice"], findings.map((f) => [
+    G.h("span", { class: `level ${f.level}` }, `${G.ICONS[f.level]} ${f.level}`), f.rule, G.number(f.value), G.number(f.threshold), f.meaning, f.level === "green" ? "" : f.advice])));
+
+G.flatten = (tree, prefix = "") => Object.entries(tree || {}).flatMap(([key, value]) =>
+  value && typeof value === "object" && !Array.isArray(value) ? G.flatten(value, `${prefix}${key}.`) : [[prefix + key, JSON.stringify(value)]]);
+
+G.settings = (config) => G.h("details", { class: "card fold" }, G.h("summary", null, "Settings"),
+  G.table("Settings", ["key", "value"], G.flatten(config).map(([k, v]) => [G.h("code", null, k), G.h("code", null, v)])));
+
+G.environment = ({ environment: e, info }) => G.h("details", { class: "card fold" }, G.h("summary", null, "Environment"),
+  G.table("Environment", ["", ""], [
+    ["python", e.python], ["platform", e.platform], ["cpu", e.cpu && `${e.cpu.model}, ${e.cpu.usable_cores} cores`], ["gpu", e.gpu || "none"],
+    ["commit", e.git && e.git.commit ? e.git.commit + (e.git.changed ? " with changes (code.diff)" : "") : "not a checkout"],
+    ["attempts", info.attempt],
+    ["packages", Object.entries(e.packages || {}).filter(([n]) => ["gasp-rl", "numpy", "torch", "transformers", "pydantic"].includes(n)).map(([n, v]) => `${n} ${v}`).join(", ")],
+  ].map(([k, v]) => [k, v || "unknown"])));
