@@ -125,8 +125,9 @@ def run_stdin(code: str) -> bytes:
     try:
         threading._shutdown()
         atexit._run_exitfuncs()
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.flush()
+        for stream in (sys.stdout, sys.__stdout__):  # the first may be a buffer of the program's
+            if stream is not None and not stream.closed:
+                stream.flush()
     except BaseException as error:
         result = failure(error)
     return result
@@ -161,3 +162,5 @@ def adopt_streams(descriptors: list[int]) -> None:
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(1, "wb", closefd=False)), "utf-8", "surrogateescape"
     )
+    # The interpreter names the mode of its own streams, and programs look at it.
+    sys.stdin.mode, sys.stdout.mode = "r", "w"  # type: ignore[misc]
