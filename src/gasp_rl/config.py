@@ -292,6 +292,26 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})") from None
 
 
+def recipe_text(recipe: str | Path) -> str:
+    """A recipe as its author wrote it."""
+    return _read_recipe(recipe)[0]
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """(key path, default, meaning) of every setting, in the order of the sections."""
+    rows = []
+    for path in known_keys():
+        section: type[BaseModel] = Config
+        default: Any = Config()
+        *parents, leaf = path.split(".")
+        for parent in parents:
+            default = getattr(default, parent)
+            section = type(default)
+        meaning = section.model_fields[leaf].description or ""
+        rows.append((path, str(getattr(default, leaf)), " ".join(meaning.split())))
+    return rows
+
+
 def _read_recipe(recipe: str | Path) -> tuple[str, str]:
     path = Path(recipe)
     if path.suffix == ".toml":

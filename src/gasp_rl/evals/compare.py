@@ -1,0 +1,78 @@
+"""Two policies on the same questions: estimates for each group of questions, paired differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gasp_rl.evals.passk import RESAMPLES, Estimate, mean_pass_at_k, pass_at_k
+from gasp_rl.rng import rng
+from gasp_rl.types import PassRate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Mean over questions of (second policy - first policy), with a 95% interval over questions."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """`better` or `worse` where the interval leaves 0 out, else `no difference shown`."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference shown"
+
+
+def paired_difference(
+    first: Sequence[PassRate], second: Sequence[PassRate], k: int, seed: int = 0
+) -> Difference:
+    """Difference in pass@k of two policies on the same questions; both resampled together.
+
+    Paired percentile bootstrap over questions (Efron 1979): what makes a question hard is common
+    to both policies and drops out.
+    """
+    if len(first) != len(second) or not first:
+        raise ValueError(f"paired policies need the same questions: {len(first)}, {len(second)}")
+    gains = np.array(
+        [
+            pass_at_k(b.total, b.correct, k) - pass_at_k(a.total, a.correct, k)
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    draws = rng(seed, len(gains), "evals/paired").integers(0, len(gains), (RESAMPLES, len(gains)))
+    low, high = np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))
+    return Difference(value=float(gains.mean()), low=float(low), high=float(high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResult:
+    """One group of questions (a depth, a tag) under two policies."""
+
+    label: str
+    k: int
+    base: Estimate
+    trained: Estimate
+    difference: Difference
+
+
+def by_label(
+    labels: Sequence[str], base: Sequence[PassRate], trained: Sequence[PassRate], k: int
+) -> list[GroupResult]:
+    """The comparison for each label, in order of first appearance."""
+    results = []
+    for label in dict.fromkeys(labels):
+        chosen = [i for i, other in enumerate(labels) if other == label]
+        first, second = [base[i] for i in chosen], [trained[i] for i in chosen]
+        results.append(
+            GroupResult(
+                label=label,
+                k=k,
+                base=mean_pass_at_k(first, k),
+                trained=mean_pass_at_k(second, k),
+                difference=paired_difference(first, second, k),
+            )
+        )
+    return results

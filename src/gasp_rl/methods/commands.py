@@ -1,0 +1,125 @@
+"""The verbs that train: train, resume, demo, recipes, config."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A shipped recipe (`gasp recipes`) or a TOML file.")
+]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Settings as key.path=value, for instance steps=100.")
+]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add every verb of this module to the command line."""
+    for verb in (train, resume, demo, recipes, config):
+        app.command()(verb)
+
+
+def train(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    dir: Annotated[Path | None, typer.Option("--dir", help="The run's folder.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the settings and two prompts; load no weights.")
+    ] = False,
+) -> None:
+    """Run a recipe: the whole method, committed step by step."""
+    from gasp_rl.config import load_config
+    from gasp_rl.ui.console import open_console
+
+    settings = load_config(recipe, overrides or [])
+    if dry_run:
+        from gasp_rl.methods.dry_run import describe
+
+        print(describe(settings))
+        return
+    print(f"{settings.name}: {settings.method} on {settings.model.path}, seed {settings.seed}")
+    from gasp_rl.methods.loop import train as run
+
+    path = run(settings, dir, _text_of(recipe), open_console())
+    print(f"run: {path}")
+    print(f"next: gasp show {path}; gasp report {path}")
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="A run: path, name, or `latest`.")] = "latest",
+    dir: Annotated[Path, typer.Option("--dir", help="Folder that holds the runs.")] = Path("runs"),
+) -> None:
+    """Continue a run from its last checkpoint, to the same end as if it had not stopped."""
+    from gasp_rl.store.folder import find_run
+    from gasp_rl.ui.console import open_console
+
+    path = find_run(run, dir)
+    print(f"resuming {path}")
+    from gasp_rl.methods.loop import resume as continue_run
+
+    continue_run(path, open_console())
+    print(f"run: {path}")
+
+
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller run, under 90 seconds.")] = False,
+    overrides: OverridesArgument = None,
+    dir: Annotated[Path | None, typer.Option("--dir", help="The run's folder.")] = None,
+) -> None:
+    """Train the embedded miniature for real, then show with controls what it learnt."""
+    from gasp_rl.config import load_config
+    from gasp_rl.ui.console import open_console
+
+    recipe = "demo-quick" if quick else "demo"
+    settings = load_config(recipe, overrides or [])
+    print(
+        "A transformer of 0.8 million parameters, on the CPU, as teacher and student at once.\n"
+        f"{settings.steps} steps of guided self-play, then an evaluation with controls.\n"
+    )
+    from gasp_rl.methods.controls import compare_with_base
+    from gasp_rl.methods.loop import train as run
+    from gasp_rl.ui.comparison import comparison_view
+
+    path = run(settings, dir, _text_of(recipe), open_console())
+    print("\nEvaluation on questions that were never trained on.")
+    console = open_console()
+    try:
+        comparison = compare_with_base(path, console)
+    finally:
+        console.close()
+    print(comparison_view(comparison))
+    _write_report(path)
+    print(f"\nrun: {path}\nnext: gasp show {path}; gasp view {path.parent}")
+
+
+def recipes() -> None:
+    """List the recipes that ship in the package."""
+    from gasp_rl.config import load_config, recipe_names
+
+    for name in recipe_names():
+        settings = load_config(name)
+        print(f"{name:<22} {settings.method:<6} {settings.steps:>5} steps  {settings.hardware}")
+
+
+def config(
+    key: Annotated[str, typer.Argument(help="Show only keys that contain this.")] = "",
+) -> None:
+    """List every setting with its default and meaning."""
+    from gasp_rl.config import describe_keys
+
+    for path, default, meaning in describe_keys():
+        if key in path:
+            print(f"{path} = {default}\n    {meaning}")
+
+
+def _write_report(path: Path) -> None:
+    from gasp_rl.ui.report import write_report
+
+    for written in write_report([path], path):
+        print(f"wrote {written}")
+
+
+def _text_of(recipe: str) -> str:
+    from gasp_rl.config import recipe_text
+
+    return recipe_text(recipe)

@@ -1,0 +1,153 @@
+"""Did it help? The trained policy beside its controls, on questions that it never trained on.
+
+The base is shown at its own best temperature, since training at a fixed one also sharpens, and
+goalposts are tried afresh by the base too: chosen for their zeros, some would fall to luck alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gasp_rl.config import Config
+from gasp_rl.errors import DataError
+from gasp_rl.evals.compare import GroupResult, by_label
+from gasp_rl.evals.policy import Policy, best_temperature
+from gasp_rl.methods.session import Session, open_session
+from gasp_rl.miniature import assets
+from gasp_rl.rng import seed_for
+from gasp_rl.store.progress import Progress
+from gasp_rl.store.records import EvalRecord, GoalpostAttempt
+from gasp_rl.store.run import RunStore
+from gasp_rl.tasks import Question
+from gasp_rl.types import PassRate
+
+KS = (1, 20)
+VALIDATION_SAMPLES = 20
+VALIDATION_PER_LABEL = 8
+"""Enough to choose between a few temperatures; never used for anything that is reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One policy's samples on the test questions and on the goalposts."""
+
+    name: str
+    temperature: float
+    test: Sequence[PassRate]
+    goalposts: Sequence[PassRate]
+
+    @property
+    def solved(self) -> PassRate:
+        """Goalposts with at least one right sample, of all."""
+        return PassRate(sum(r.correct > 0 for r in self.goalposts), len(self.goalposts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Trained policy against its base, with the samples behind it."""
+
+    base: Measured
+    trained: Measured
+    labels: Sequence[str]
+    samples: int
+
+    def groups(self, k: int) -> list[GroupResult]:
+        """pass@k by label."""
+        return by_label(self.labels, self.base.test, self.trained.test, min(k, self.samples))
+
+
+def compare_with_base(path: Path, progress: Progress, samples: int | None = None) -> Comparison:
+    """Measure a finished run's last checkpoint against its base; results go into its store.
+
+    samples: for each test question and goalpost; none takes `eval.samples` of the run.
+    """
+    config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
+    n = samples or config.eval.samples
+    with RunStore.open(path) as store, open_session(config) as session:
+        points = store.resume_points()
+        if not points:
+            raise DataError(f"{path}: no checkpoint to evaluate; train it first")
+        test = load_test(config)
+        base = _measure("base", session, test, n, progress)
+        session.engine.load(points[0].checkpoint)
+        trained = _measure("trained", session, test, n, progress)
+        for measured, step in ((base, 0), (trained, points[0].step)):
+            _commit(store, session, test, measured, step)
+    return Comparison(
+        base=base, trained=trained, labels=[q.difficulty for q in test], samples=n
+    )
+
+
+def load_test(config: Config) -> list[Question]:
+    """Test questions of an embedded world; depth 9 is beyond every policy and left out."""
+    pool = config.data.pool
+    if not assets.is_embedded(pool):
+        return []
+    return [q for q in assets.questions(pool, "test") if q.difficulty != "9"]
+
+
+def _measure(
+    name: str, session: Session, test: Sequence[Question], n: int, progress: Progress
+) -> Measured:
+    config = session.config
+    policy = Policy(
+        name=name,
+        student=session.student,
+        temperature=config.student.sampling.temperature,
+        max_tokens=config.student.sampling.max_tokens,
+    )
+    seed = seed_for(config.seed, 0, "controls")
+    progress.say(f"{name}: choosing the temperature on validation questions")
+    validation = _some_of_each(session.validation, VALIDATION_PER_LABEL)
+    if validation:
+        policy = best_temperature(
+            policy, config.eval.temperatures, validation, VALIDATION_SAMPLES, 20, seed
+        )
+    progress.say(f"{name}: {n} samples of {len(test)} test questions at {policy.temperature}")
+    rates = policy.pass_rates(test, n, seed) if test else []
+    progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
+    goalposts = policy.pass_rates(session.goalposts, n, seed_for(seed, 0, "goalposts"))
+    return Measured(
+        name=name, temperature=policy.temperature, test=rates, goalposts=goalposts
+    )
+
+
+def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
+    labels = dict.fromkeys(q.difficulty for q in questions)
+    return [
+        q for label in labels for q in [q for q in questions if q.difficulty == label][:count]
+    ]
+
+
+def _commit(
+    store: RunStore,
+    session: Session,
+    test: Sequence[Question],
+    measured: Measured,
+    step: int,
+) -> None:
+    evals = [
+        EvalRecord(
+            benchmark="test",
+            policy=measured.name,
+            step=step,
+            question=question.id,
+            correct=rate.correct,
+            total=rate.total,
+            temperature=measured.temperature,
+            label=question.difficulty,
+        )
+        for question, rate in zip(test, measured.test, strict=True)
+    ]
+    attempts = [
+        GoalpostAttempt(
+            step=step,
+            goalpost=goalpost.id,
+            policy=f"{measured.name}-fresh",
+            correct=rate.correct,
+            total=rate.total,
+            temperature=measured.temperature,
+        )
+        for goalpost, rate in zip(session.goalposts, measured.goalposts, strict=True)
+    ]
+    store.commit_evals(evals, attempts)

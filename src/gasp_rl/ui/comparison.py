@@ -1,0 +1,83 @@
+"""The evaluation with controls as a table and plain sentences."""
+
+from typing import Protocol
+
+from gasp_rl.evals.compare import GroupResult
+from gasp_rl.types import PassRate
+
+
+class MeasuredPolicy(Protocol):
+    """One policy's part of the comparison."""
+
+    @property
+    def temperature(self) -> float: ...
+
+    @property
+    def solved(self) -> PassRate: ...
+
+
+class ComparedPolicies(Protocol):
+    """What is shown: `methods.controls.Comparison` is one."""
+
+    @property
+    def base(self) -> MeasuredPolicy: ...
+
+    @property
+    def trained(self) -> MeasuredPolicy: ...
+
+    @property
+    def samples(self) -> int: ...
+
+    def groups(self, k: int) -> list[GroupResult]: ...
+
+
+def comparison_view(comparison: ComparedPolicies) -> str:
+    """Text for a terminal, a log or a Markdown file."""
+    base, trained = comparison.base, comparison.trained
+    k = min(20, comparison.samples)
+    ones, twenties = comparison.groups(1), comparison.groups(k)
+    lines = [
+        "",
+        f"{comparison.samples} samples of each question; 95% intervals over questions.",
+        f"Base at its best validation temperature ({base.temperature}), "
+        f"trained at its own ({trained.temperature}).",
+        "",
+        f"| depth | pass@1 base | pass@1 trained | pass@{k} base | pass@{k} trained |"
+        f" change in pass@{k} |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one, twenty in zip(ones, twenties, strict=True):
+        change = twenty.difference
+        lines.append(
+            f"| {one.label} | {one.base.value:.3f} | {one.trained.value:.3f} | "
+            f"{twenty.base.value:.3f} | {twenty.trained.value:.3f} | "
+            f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] |"
+        )
+    lines += ["", *_goalpost_lines(comparison), "", *_sentences(twenties, k)]
+    return "\n".join(lines)
+
+
+def _goalpost_lines(comparison: ComparedPolicies) -> list[str]:
+    lines = []
+    for name, solved in (
+        ("base, fresh samples", comparison.base.solved),
+        ("trained", comparison.trained.solved),
+    ):
+        low, high = solved.interval()
+        lines.append(
+            f"goalposts solved in {comparison.samples} samples each, {name}: "
+            f"{solved.correct} of {solved.total} ({low:.1%} to {high:.1%})"
+        )
+    return lines
+
+
+def _sentences(groups: list[GroupResult], k: int) -> list[str]:
+    """What improved and what did not, judged by the paired interval alone."""
+    verdicts: dict[str, list[str]] = {}
+    for group in groups:
+        verdicts.setdefault(group.difference.verdict, []).append(group.label)
+    words = {"better": "improved", "worse": "fell", "no difference shown": "shows no difference"}
+    return [
+        f"pass@{k} {words[verdict]} at depth {', '.join(labels)}"
+        for verdict, labels in verdicts.items()
+    ]
