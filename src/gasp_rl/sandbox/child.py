@@ -17,26 +17,38 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from gasp_rl.sandbox import frames, teacher
-from gasp_rl.sandbox.canonical import LiteralError, encode
+from gasp_rl.sandbox import frames, lcb, remote, teacher
+from gasp_rl.sandbox.canonical import LiteralError, encode, parse_literal
 
 Send = Callable[[bytes], None]
+Receive = Callable[[], bytes]
 
-RECURSION_LIMIT = 1000
+RECURSION_LIMIT = 1000  # while our own code encodes a value
 _set_digits = getattr(sys, "set_int_max_str_digits", lambda n: None)
-_set_recursion = sys.setrecursionlimit
+_set_recursion, _recursion = sys.setrecursionlimit, sys.getrecursionlimit
 
 
-def execute(order: tuple[Any, ...], send: Send) -> None:
-    """Run one order: ("function", ...) or ("stdin", ...)."""
-    send(_KINDS[order[0]](*order[1:]))
+def execute(order: tuple[Any, ...], receive: Receive, send: Send) -> None:
+    """Run one order: (kind, its arguments...)."""
+    kind, *arguments = order
+    if kind in _CONVERSATIONS:
+        _CONVERSATIONS[kind](*arguments, receive, send)
+    else:
+        send(_KINDS[kind](*arguments))
 
 
-def run_function(code: str, entry: str, inputs: tuple[bytes, ...], rules: bool) -> bytes:
-    """Call `entry` on each marshalled argument tuple; frames of all outputs, up to a failure."""
-    module = types.ModuleType("program")
-    namespace = module.__dict__
-    sys.modules["program"] = module
+def run_function(
+    code: str, entry: str, inputs: tuple[bytes, ...], rules: bool, prelude: bool
+) -> bytes:
+    """Call `entry` on each marshalled argument tuple; frames of all outputs, up to a failure.
+
+    `rules`: those for teachers. `prelude`: names and recursion limit as LiveCodeBench gives them,
+    and a method of `Solution` where there is such a class.
+    """
+    namespace = _new_module("program")
+    if prelude:
+        namespace.update(lcb.namespace(), __name__="program")
+        _set_recursion(lcb.RECURSION_LIMIT)
     try:
         if rules:
             found = teacher.offence(code)
@@ -45,17 +57,18 @@ def run_function(code: str, entry: str, inputs: tuple[bytes, ...], rules: bool) 
                 tag = frames.IMPURE if impure else frames.UNSAFE
                 return frames.pack(tag, what.encode("utf-8", "replace"))
             namespace["__builtins__"] = teacher.builtins_for_teachers()
-        else:
-            namespace["__builtins__"] = builtins
         compiled = compile(code, "<program>", "exec", 0, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         return failure(error, frames.COMPILE)
     out = []
     try:
         exec(compiled, namespace)
+        if prelude and "class Solution" in code:
+            function = getattr(namespace["Solution"](), entry, None)
+        else:
+            function = namespace.get(entry)
     except BaseException as error:
         return failure(error)
-    function = namespace.get(entry)
     if not callable(function):
         return frames.pack(frames.NO_ENTRY)
     for argument in inputs:
@@ -78,6 +91,7 @@ _DONE = frames.pack(frames.DONE)
 
 def output(value: Any) -> bytes:
     """The frame of one returned value."""
+    limit = _recursion()
     try:
         _set_recursion(RECURSION_LIMIT)
         _set_digits(4300)
@@ -88,6 +102,8 @@ def output(value: Any) -> bytes:
         return frames.pack(frames.BAD, str(error).encode("utf-8", "replace")[:300])
     except BaseException as error:
         return frames.pack(frames.BAD, type(error).__name__.encode("utf-8", "replace")[:100])
+    finally:
+        _set_recursion(limit)
 
 
 def failure(error: BaseException, tag: bytes = frames.ERROR) -> bytes:
@@ -107,9 +123,7 @@ def failure(error: BaseException, tag: bytes = frames.ERROR) -> bytes:
 
 def run_stdin(code: str) -> bytes:
     """Run a whole program as `__main__` with descriptors 0 and 1 already in place."""
-    module = types.ModuleType("__main__")
-    module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
+    namespace = _new_module("__main__")
     sys.argv = ["program.py"]
     try:
         compiled = compile(code, "<program>", "exec", 0, True)
@@ -117,7 +131,7 @@ def run_stdin(code: str) -> bytes:
         return failure(error, frames.COMPILE)
     result = _DONE
     try:
-        exec(compiled, module.__dict__)
+        exec(compiled, namespace)
     except SystemExit:
         pass
     except BaseException as error:
@@ -133,7 +147,67 @@ def run_stdin(code: str) -> bytes:
     return result
 
 
-_KINDS: dict[str, Callable[..., bytes]] = {"function": run_function, "stdin": run_stdin}
+def run_lcb(code: str, stdin: str) -> bytes:
+    """Run a program on standard input as LiveCodeBench does; one VALUE frame: what it printed."""
+    try:
+        function = lcb.load(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return failure(error, frames.COMPILE)
+    except BaseException as error:
+        return failure(error)
+    try:
+        printed = lcb.call(function, stdin)
+    except BaseException as error:
+        return failure(error)
+    return frames.pack(frames.VALUE, printed.encode("utf-8", "replace")) + _DONE
+
+
+def run_tests(tests: str, receive: Receive, send: Send) -> None:
+    """Run trusted test code against a program in another process."""
+    try:
+        remote.run_tests(tests, receive, send)
+    except BaseException as error:
+        send(failure(error))
+    else:
+        send(_DONE)
+
+
+def run_served(code: str, receive: Receive, send: Send) -> None:
+    """Run a program, send an empty VALUE, then answer calls of its functions until killed."""
+    namespace = _new_module("program")
+    try:
+        compiled = compile(code, "<program>", "exec", 0, True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        send(failure(error, frames.COMPILE))
+        return
+    try:
+        exec(compiled, namespace)
+    except BaseException as error:
+        send(failure(error))
+        return
+    send(frames.pack(frames.VALUE))
+    while True:
+        name, arguments, named = parse_literal(receive().decode())
+        try:
+            value = remote.portable(namespace[name](*arguments, **named))
+        except BaseException as error:
+            send(failure(error))
+        else:
+            send(output(value))
+
+
+def _new_module(name: str) -> dict[str, Any]:
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__dict__["__builtins__"] = builtins
+    return module.__dict__
+
+
+_KINDS: dict[str, Callable[..., bytes]] = {
+    "function": run_function,
+    "stdin": run_stdin,
+    "lcb": run_lcb,
+}
+_CONVERSATIONS: dict[str, Callable[..., None]] = {"tests": run_tests, "served": run_served}
 
 
 def prepare(seed: int) -> None:
@@ -143,10 +217,12 @@ def prepare(seed: int) -> None:
     for _ in range(30):
         arguments = marshal.dumps(([3, 1, 2], "text", {"k": (1, None)}, 0.5))
         source = "from collections import Counter\ndef f(a, *r):\n    return sorted(a), list(r), a"
-        execute(("function", source, "f", (arguments,) * 5, False), len)
-        execute(("function", source, "f", (arguments,) * 2, True), len)
-        execute(("function", "def f(:", "f", (arguments,), False), len)
-        execute(("function", "def f(x): return 1/0", "f", (marshal.dumps((1,)),), False), len)
+        run_function(source, "f", (arguments,) * 5, False, False)
+        run_function(source, "f", (arguments,) * 2, True, False)
+        run_function(source, "f", (arguments,) * 2, False, True)
+        run_function("def f(:", "f", (arguments,), False, False)
+        run_function("def f(x): return 1/0", "f", (marshal.dumps((1,)),), False, False)
+    _set_recursion(1000)
     sys.modules.pop("program", None)
 
 

@@ -1,6 +1,7 @@
 """From what a process said to a verdict. Runs in the trusted worker; compares bytes only."""
 
 import functools
+import json
 import marshal
 import os
 import signal
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gasp_rl.sandbox import canonical, frames, grading
 from gasp_rl.sandbox.jobs import Verdict
-from gasp_rl.sandbox.program import Limits, Run
+from gasp_rl.sandbox.program import Limits, Program, Run
 
 Tests = tuple[tuple[Verdict, str], ...]
 
@@ -27,6 +28,12 @@ class Runner(Protocol):
     """What judging needs from the worker."""
 
     def limits(self, cpu_seconds: float | None) -> Limits: ...
+
+    def open(
+        self, flavour: str, order: bytes, limits: Limits, stdin: bytes | None = None
+    ) -> Program: ...
+
+    def spend(self, cpu_seconds: float) -> None: ...
 
     def run(
         self, flavour: str, order: bytes, limits: Limits, stdin: bytes | None = None
@@ -133,19 +140,99 @@ def _deduct(runner: Runner, limits: Limits, answer: str, expected: bytes) -> Rul
 
 
 def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -> Ruling:
-    order = marshal.dumps(("stdin", code))
+    run_one = _true_process if grader == "real" else _as_livecodebench
     results: list[tuple[Verdict, str]] = []
     for stdin, expected in tests:
-        run = runner.run("rich", order, limits, stdin.encode("utf-8", "surrogateescape"))
-        failure, detail = _failure(run, exit_is_fine=True)
+        printed, failure, detail = run_one(runner, limits, code, stdin)
         if failure is None:
-            stdout = run.stdout.decode("utf-8", "replace")
-            right = grading.same_lines(stdout, expected)
+            right = grading.same_lines(printed, expected)
             failure = Verdict.OK if right else Verdict.WRONG_ANSWER
         results.append((failure, detail))
         if failure is not Verdict.OK:
             break
     return _summary(tuple(results), max(len(tests), 1))
+
+
+def _true_process(
+    runner: Runner, limits: Limits, code: str, stdin: str
+) -> tuple[str, Verdict | None, str]:
+    data = stdin.encode("utf-8", "surrogateescape")
+    run = runner.run("rich", marshal.dumps(("stdin", code)), limits, data)
+    return run.stdout.decode("utf-8", "replace"), *_failure(run, exit_is_fine=True)
+
+
+def _as_livecodebench(
+    runner: Runner, limits: Limits, code: str, stdin: str
+) -> tuple[str, Verdict | None, str]:
+    run = runner.run("rich", marshal.dumps(("lcb", code, stdin)), limits)
+    values, failure, detail = _outputs(run, 1)
+    return b"".join(values).decode("utf-8", "replace"), failure, detail
+
+
+def _functional(runner: Runner, limits: Limits, code: str, entry: str, tests: Any) -> Ruling:
+    try:
+        arguments = tuple(map(_json_arguments, (given for given, _ in tests)))
+        expected = tuple(canonical.encode(json.loads(wanted)) for _, wanted in tests)
+    except ValueError as error:
+        return Ruling(Verdict.BAD_INPUT, detail=f"a test is not JSON: {error}")
+    values, failure, detail = _call(runner, limits, code, entry, arguments, prelude=True)
+    results = [
+        (Verdict.OK if _same_json(value, wanted) else Verdict.WRONG_ANSWER, "")
+        for value, wanted in zip(values, expected, strict=False)
+    ]
+    if failure is not None:
+        results.append((failure, detail))
+    return _summary(tuple(results), max(len(tests), 1))
+
+
+def _same_json(value: bytes, wanted: bytes) -> bool:
+    """As LiveCodeBench compares: a tuple at the top counts as a list."""
+    if value[:1] == b"(":
+        try:
+            parsed = canonical.parse_literal(value.decode())
+        except (canonical.LiteralError, UnicodeDecodeError):
+            return False
+        value = canonical.encode(list(parsed)) if type(parsed) is tuple else value
+    return canonical.same(value, wanted)
+
+
+def _asserts(runner: Runner, limits: Limits, code: str, tests: str) -> Ruling:
+    ruling, lacks_module = _conversation(runner, limits, code, tests, "first")
+    return _conversation(runner, limits, code, tests, "rich")[0] if lacks_module else ruling
+
+
+def _conversation(
+    runner: Runner, limits: Limits, code: str, tests: str, flavour: str
+) -> tuple[Ruling, bool]:
+    """Carry calls from the tests' process to the program's; and whether a module was missing."""
+    serve, test = marshal.dumps(("served", code)), marshal.dumps(("tests", tests))
+    with runner.open(flavour, serve, limits) as program, runner.open("second", test, limits) as t:
+        stopped = program.wait(for_any=True)
+        answered = 1
+        ready = stopped is None and program.frames[:1] == [(frames.VALUE, b"")]
+        while ready and t.wait(for_any=True) is None:
+            if not t.frames or t.frames[-1][0] != frames.CALL:
+                break
+            program.send(t.frames[-1][1])
+            if len(program.frames) == answered:
+                stopped = program.wait(for_any=True)
+            if stopped is not None or len(program.frames) == answered:
+                break
+            tag, payload = program.frames[answered]
+            answered += 1
+            t.send(tag + payload)
+        tested = t.end()
+        verdict_of_tests, detail = _failure(tested)
+        lost = not ready or stopped is not None or len(program.frames) < answered
+        end = program.end(stopped)
+    runner.spend(end.cpu_seconds + tested.cpu_seconds)
+    lacks = flavour == "first" and _lacks_module(end)
+    if lost or end.malformed or end.hung_up:
+        failure, why = _failure(end._replace(frames=end.frames[-1:]))
+        return Ruling(failure or Verdict.NO_RESULT, detail=why), lacks
+    if verdict_of_tests is Verdict.RUNTIME_ERROR and detail.startswith("AssertionError"):
+        verdict_of_tests = Verdict.WRONG_ANSWER
+    return Ruling(verdict_of_tests or Verdict.OK, detail=detail), lacks
 
 
 _JUDGES: dict[str, Callable[..., Ruling]] = {
@@ -155,6 +242,8 @@ _JUDGES: dict[str, Callable[..., Ruling]] = {
     "Abduct": _abduct,
     "Deduct": _deduct,
     "Stdio": _stdio,
+    "Call": _functional,
+    "Asserts": _asserts,
 }
 
 
@@ -167,6 +256,11 @@ def _arguments(text: str) -> bytes:
     return marshal.dumps(canonical.parse_arguments(text))
 
 
+@functools.lru_cache(maxsize=8192)
+def _json_arguments(text: str) -> bytes:
+    return marshal.dumps(tuple(map(json.loads, text.split("\n"))))
+
+
 def _call(
     runner: Runner,
     limits: Limits,
@@ -175,9 +269,10 @@ def _call(
     arguments: tuple[bytes, ...],
     *,
     rules: bool = False,
+    prelude: bool = False,
     flavour: str = "first",
 ) -> _Outputs:
-    order = marshal.dumps(("function", code, entry, arguments, rules))
+    order = marshal.dumps(("function", code, entry, arguments, rules, prelude))
     run = runner.run(flavour, order, limits)
     if not rules and _lacks_module(run):
         run = runner.run("rich", order, limits)

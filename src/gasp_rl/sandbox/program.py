@@ -11,7 +11,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from gasp_rl.sandbox import frames, spawn
 from gasp_rl.sandbox.jobs import Verdict
@@ -36,6 +36,16 @@ class Limits(NamedTuple):
     def wall_seconds(self) -> float:
         """Only a backstop: on a busy machine a right program must still reach its CPU limit."""
         return 10 * self.cpu_seconds + 10
+
+
+class Guard(NamedTuple):
+    """Lets the caller stop a running program: `asks` is called when `descriptor` is readable."""
+
+    descriptor: int = -1
+    asks: Callable[[], bool] = lambda: False
+
+
+_NO_GUARD = Guard()
 
 
 class Run(NamedTuple):
@@ -98,44 +108,169 @@ class Zygote:
         return data
 
 
-def run(
-    zygote: Zygote,
-    order: bytes,
-    limits: Limits,
-    *,
-    stdin: bytes | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-    control: int = -1,
-) -> Run:
-    """Fork one program, hand it its order, and collect what it says within its limits.
+class Program:
+    """One forked program: hand it its order, wait for frames within its limits, end it.
 
-    `stdin` given: the program also gets a true standard input and output. `interrupted` is asked
-    when `control` becomes readable; true stops the program as CANCELLED.
+    `stdin` given: it also gets a true standard input and output. Use as a context manager; `end`
+    must be called once before leaving it normally.
     """
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    watch = _Watch(zygote, ours, limits, interrupted, control)
-    descriptors = [theirs.fileno()]
-    pipes: list[int] = []
-    try:
-        if stdin is not None:
-            watch.stdout_fd, pipes = _streams(stdin)
-            descriptors += pipes
-        ours.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, _QUICK)
-        zygote.fork(descriptors, min(int(limits.cpu_seconds) + 1, 60_000))
-        theirs.close()
-        for pipe in pipes:
-            os.close(pipe)
-        pipes = []
-        with contextlib.suppress(OSError):  # it may die early; the wait status tells
-            ours.sendall(len(order).to_bytes(4, "little") + order)
-        return watch.finish()
-    finally:
-        ours.close()
-        theirs.close()
-        for pipe in pipes:
-            os.close(pipe)
-        if watch.stdout_fd >= 0:
-            os.close(watch.stdout_fd)
+
+    def __init__(
+        self,
+        zygote: Zygote,
+        order: bytes,
+        limits: Limits,
+        guard: Guard = _NO_GUARD,
+        stdin: bytes | None = None,
+    ) -> None:
+        self.zygote, self.limits, self.guard = zygote, limits, guard
+        self.frames: list[tuple[bytes, bytes]] = []
+        self.stdout = bytearray()
+        self.stdout_fd = -1
+        self._reader = frames.Reader()
+        self._malformed = self._hung_up = self._stdout_closed = False
+        self._received = 0
+        self._pid = 0
+        self._clock: _Clock | None = None
+        self._ended = False
+        self._job, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        descriptors = [theirs.fileno()]
+        pipes: list[int] = []
+        try:
+            if stdin is not None:
+                self.stdout_fd, pipes = _streams(stdin)
+                descriptors += pipes
+            self._job.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, _QUICK)
+            zygote.fork(descriptors, min(int(limits.cpu_seconds) + 1, 60_000))
+        finally:
+            theirs.close()
+            for pipe in pipes:
+                os.close(pipe)
+        self.send(order)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._ended:
+            # An error of ours on the way: leave no program behind that the zygote would wait for.
+            with contextlib.suppress(ZygoteError, OSError):
+                self.end()
+        self._job.close()
+        if self.stdout_fd >= 0:
+            os.close(self.stdout_fd)
+
+    def send(self, message: bytes) -> None:
+        """Hand over bytes with their length before them."""
+        with contextlib.suppress(OSError):  # it may be dead already: the wait status tells
+            self._job.sendall(len(message).to_bytes(4, "little") + message)
+
+    def wait(self, *, for_any: bool = False) -> Verdict | None:
+        """Collect frames up to the program's last word (`for_any`: up to any frame) or its end.
+
+        Returns the limit that it broke, if it did.
+        """
+        if self.stdout_fd < 0 and self._clock is None:
+            try:
+                if self._take(self._job.recv(_CHUNK), for_any):
+                    return None
+            except BlockingIOError:
+                pass  # not a quick one
+            except ConnectionError:
+                self._hung_up = True
+                return None
+        return self._wait_long(for_any)
+
+    def end(self, stopped: Verdict | None = None) -> Run:
+        """Kill it, whatever it is doing, and report."""
+        self._ended = True
+        try:
+            os.kill(self._known_pid(), signal.SIGKILL)
+        except ProcessLookupError as error:
+            raise ZygoteError("a program was reaped by someone else") from error
+        status, cpu = self.zygote.reap()
+        if self.stdout_fd >= 0 and stopped is None and self._drain():
+            stopped = Verdict.OUTPUT_LIMIT
+        return Run(
+            frames=self.frames,
+            malformed=self._malformed,
+            stopped=stopped,
+            hung_up=self._hung_up,
+            status=status,
+            cpu_seconds=cpu,
+            stdout=bytes(self.stdout),
+        )
+
+    def _known_pid(self) -> int:
+        self._pid = self._pid or self.zygote.forked()
+        return self._pid
+
+    def _take(self, data: bytes, for_any: bool) -> bool:
+        """Whether what was waited for has come."""
+        if not data:
+            self._hung_up = True
+            return True
+        self._received += len(data)
+        try:
+            found = self._reader.feed(data)
+        except frames.MalformedError:
+            self._malformed = True
+            return True
+        self.frames += found
+        return (for_any and bool(found)) or any(tag != frames.VALUE for tag, _ in found)
+
+    def _wait_long(self, for_any: bool) -> Verdict | None:
+        clock = self._clock = self._clock or _Clock(self._known_pid(), self.limits)
+        clock.wake()
+        poll = self._poll()
+        while True:
+            verdict = clock.verdict()
+            if verdict is not None:
+                return verdict
+            for descriptor, _ in poll.poll(clock.pause_ms()):
+                if descriptor == self.guard.descriptor:
+                    if self.guard.asks():
+                        return Verdict.CANCELLED
+                elif descriptor == self.stdout_fd:
+                    if self._drain():
+                        return Verdict.OUTPUT_LIMIT
+                    if self._stdout_closed:
+                        poll.unregister(self.stdout_fd)
+                elif self._receive(for_any):
+                    return None
+                elif self._received > self.limits.output_bytes:
+                    return Verdict.OUTPUT_LIMIT
+
+    def _poll(self) -> select.poll:
+        poll = select.poll()
+        poll.register(self._job, select.POLLIN)
+        if self.guard.descriptor >= 0:
+            poll.register(self.guard.descriptor, select.POLLIN)
+        if self.stdout_fd >= 0:
+            poll.register(self.stdout_fd, select.POLLIN)
+        return poll
+
+    def _receive(self, for_any: bool) -> bool:
+        try:
+            data = self._job.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b""
+        return self._take(data, for_any)
+
+    def _drain(self) -> bool:
+        """Read what standard output holds; whether it is more than allowed."""
+        while len(self.stdout) <= self.limits.output_bytes:
+            try:
+                data = os.read(self.stdout_fd, _CHUNK)
+            except BlockingIOError:
+                return False
+            if not data:
+                self._stdout_closed = True
+                return False
+            self.stdout += data
+        return True
 
 
 def _streams(stdin: bytes) -> tuple[int, list[int]]:
@@ -151,123 +286,6 @@ def _streams(stdin: bytes) -> tuple[int, list[int]]:
     return reading, [source, writing]
 
 
-class _Watch:
-    """Collects frames and output of one process until it ends or must end."""
-
-    def __init__(
-        self,
-        zygote: Zygote,
-        job: _socket.socket,
-        limits: Limits,
-        interrupted: Callable[[], bool],
-        control: int,
-    ) -> None:
-        self.zygote, self.job, self.limits = zygote, job, limits
-        self.interrupted, self.control = interrupted, control
-        self.reader = frames.Reader()
-        self.frames: list[tuple[bytes, bytes]] = []
-        self.malformed = self.hung_up = self.stdout_closed = False
-        self.received = 0
-        self.stdout = bytearray()
-        self.stdout_fd = -1
-        self.pid = 0
-
-    def finish(self) -> Run:
-        stopped = self._quick() if self.stdout_fd < 0 else False
-        if stopped is False:
-            stopped = self._slow()
-        pid = self.pid or self.zygote.forked()
-        try:
-            os.kill(pid, signal.SIGKILL)  # it has said its last word, or has hidden its socket
-        except ProcessLookupError as error:
-            raise ZygoteError("a program was reaped by someone else") from error
-        status, cpu = self.zygote.reap()
-        if self.stdout_fd >= 0 and stopped is None and self._drain():
-            stopped = Verdict.OUTPUT_LIMIT
-        return Run(
-            frames=self.frames,
-            malformed=self.malformed,
-            stopped=stopped,
-            hung_up=self.hung_up,
-            status=status,
-            cpu_seconds=cpu,
-            stdout=bytes(self.stdout),
-        )
-
-    def _quick(self) -> Verdict | bool | None:
-        """One blocking receive; False if the program needs more than that."""
-        try:
-            data = self.job.recv(_CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        return None if self._take(data) else False
-
-    def _take(self, data: bytes) -> bool:
-        """Whether the program has said its last word."""
-        if not data:
-            self.hung_up = True
-            return True
-        self.received += len(data)
-        try:
-            found = self.reader.feed(data)
-        except frames.MalformedError:
-            self.malformed = True
-            return True
-        self.frames += found
-        return any(tag not in (frames.VALUE, frames.CALL) for tag, _ in found)
-
-    def _slow(self) -> Verdict | None:
-        self.pid = self.zygote.forked()
-        poll = select.poll()
-        poll.register(self.job, select.POLLIN)
-        if self.control >= 0:
-            poll.register(self.control, select.POLLIN)
-        if self.stdout_fd >= 0:
-            poll.register(self.stdout_fd, select.POLLIN)
-        clock = _Clock(self.pid, self.limits)
-        while True:
-            verdict = clock.verdict()
-            if verdict is not None:
-                return verdict
-            for descriptor, _ in poll.poll(clock.pause_ms()):
-                if descriptor == self.control:
-                    if self.interrupted():
-                        return Verdict.CANCELLED
-                elif descriptor == self.stdout_fd:
-                    if self._drain():
-                        return Verdict.OUTPUT_LIMIT
-                    if self.stdout_closed:
-                        poll.unregister(self.stdout_fd)
-                elif self._receive():
-                    return None
-                elif self.received > self.limits.output_bytes:
-                    return Verdict.OUTPUT_LIMIT
-
-    def _receive(self) -> bool:
-        try:
-            data = self.job.recv(_CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        return self._take(data)
-
-    def _drain(self) -> bool:
-        """Read what standard output holds; whether it is more than allowed."""
-        while len(self.stdout) <= self.limits.output_bytes:
-            try:
-                data = os.read(self.stdout_fd, _CHUNK)
-            except BlockingIOError:
-                return False
-            if not data:
-                self.stdout_closed = True
-                return False
-            self.stdout += data
-        return True
-
-
 class _Clock:
     """Decides when a running program has had enough CPU or wall time."""
 
@@ -276,6 +294,10 @@ class _Clock:
         self.clock_id = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
         self.started = self.moved = time.monotonic()
         self.cpu = self.cpu_then = 0.0
+
+    def wake(self) -> None:
+        """A new wait begins: idleness counts from here."""
+        self.moved = time.monotonic()
 
     def verdict(self) -> Verdict | None:
         now = time.monotonic()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from gasp_rl.sandbox import judge
 from gasp_rl.sandbox.jobs import Verdict
 from gasp_rl.sandbox.lockdown import Plan
-from gasp_rl.sandbox.program import Limits, Run, Zygote, ZygoteError, run
+from gasp_rl.sandbox.program import Guard, Limits, Program, Run, Zygote, ZygoteError
 from gasp_rl.sandbox.wire import Channel
 
 ATTEMPTS = 3
@@ -129,15 +129,18 @@ class Worker:
     def limits(self, cpu_seconds: float | None) -> Limits:
         return Limits(cpu_seconds or self.settings.cpu_seconds, self.settings.output_bytes)
 
+    def open(
+        self, flavour: str, order: bytes, limits: Limits, stdin: bytes | None = None
+    ) -> Program:
+        guard = Guard(self.channel.fileno(), self.interrupted)
+        return Program(self.zygote(flavour), order, limits, guard, stdin)
+
+    def spend(self, cpu_seconds: float) -> None:
+        self.cpu += cpu_seconds
+
     def run(self, flavour: str, order: bytes, limits: Limits, stdin: bytes | None = None) -> Run:
-        result = run(
-            self.zygote(flavour),
-            order,
-            limits,
-            stdin=stdin,
-            interrupted=self.interrupted,
-            control=self.channel.fileno(),
-        )
+        with self.open(flavour, order, limits, stdin) as program:
+            result = program.end(program.wait())
         self.cpu += result.cpu_seconds
         return result
 

@@ -121,23 +121,29 @@ def _become_program(
         os._exit(1)
     job, *streams = descriptors
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, job)
-    order = marshal.loads(_receive(socket))
+    inbox = _Inbox(socket)
+    order = marshal.loads(inbox.receive())
     if streams:
         child.adopt_streams(streams)
-    child.execute(order, socket.sendall)
+    child.execute(order, inbox.receive, socket.sendall)
     os._exit(0)
 
 
-def _receive(socket: _socket.socket) -> bytes:
-    """One order: a 4-byte length and that many bytes."""
-    data = socket.recv(65536)
-    length = int.from_bytes(data[:4], "little") + 4
-    if len(data) == length:
-        return data[4:]
-    parts = bytearray(data)
-    while len(parts) < length:
-        more = socket.recv(1 << 20)
-        if not more:
-            os._exit(1)
-        parts += more
-    return bytes(parts[4:])
+class _Inbox:
+    """Messages from the worker: a 4-byte length and that many bytes."""
+
+    def __init__(self, socket: _socket.socket) -> None:
+        self.socket = socket
+        self.buffer = b""
+
+    def receive(self) -> bytes:
+        buffer = self.buffer or self.socket.recv(65536)
+        end = 4 + int.from_bytes(buffer[:4], "little")
+        while len(buffer) < max(end, 4):
+            more = self.socket.recv(1 << 20)
+            if not more:
+                os._exit(1)
+            buffer += more
+            end = 4 + int.from_bytes(buffer[:4], "little")
+        self.buffer = buffer[end:]
+        return buffer[4:end]
