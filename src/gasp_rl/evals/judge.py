@@ -7,10 +7,13 @@ from typing import Literal
 from gasp_rl.errors import DataError
 from gasp_rl.evals.oracles import output_matches
 from gasp_rl.sandbox import Func, Job, Result, Sandbox, Stdio, Verdict
-from gasp_rl.tasks.question import Form, Match, Question
+from gasp_rl.tasks.question import Match, Question
 
 NO_ANSWER = "NO_ANSWER"
 """Verdict of a completion in which no answer was found; nothing runs."""
+
+OUTPUT_BYTES = 64 << 20
+"""What a sandbox for EvalPlus's inputs must let through: some outputs are lists of 10^6 items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class Grading:
 
     stdin:       `real` gives a program a true stdin; `lcb_compat` repeats LiveCodeBench's checker
                  with its quirks, for numbers that are to stand beside published ones.
-    cpu_seconds: limit of one program (of one test on stdin); none takes the sandbox's own.
+    cpu_seconds: limit of one program (of one test on stdin), unless the question's own is larger;
+                 none takes the sandbox's.
     """
 
     stdin: Literal["real", "lcb_compat"] = "real"
@@ -57,23 +61,29 @@ def judge(
 
 def job_for(question: Question, answer: str, grading: Grading) -> Job:
     """The sandbox job for one answer under a grading rule."""
-    if question.form is Form.FUNCTION and question.match is not Match.EXACT:
+    limit = max(grading.cpu_seconds or 0.0, question.cpu_seconds or 0.0) or None
+    if _settled_here(question):
         _require_tests(question)
         inputs = tuple(example.input for example in question.tests)
-        return Func(answer, inputs, entry=question.entry, cpu_seconds=grading.cpu_seconds)
-    job = replace(question.job(answer), cpu_seconds=grading.cpu_seconds)
+        return Func(answer, inputs, entry=question.entry, cpu_seconds=limit)
+    job = replace(question.job(answer), cpu_seconds=limit)
     return replace(job, grader=grading.stdin) if isinstance(job, Stdio) else job
 
 
 def settle(question: Question, result: Result) -> Judgement:
     """Turn what the sandbox reports into a judgement; outputs are compared here, outside it."""
     verdict, detail = result.verdict, result.detail
-    if result.ok and question.form is Form.FUNCTION and question.match is not Match.EXACT:
+    if result.ok and _settled_here(question):
         pairs = zip(question.tests, result.outputs, strict=True)
         wrong = next((e for e, output in pairs if not output_matches(question, e, output)), None)
         if wrong is not None:
             verdict, detail = Verdict.WRONG_ANSWER, f"input {wrong.input[:200]}"
     return Judgement(verdict is Verdict.OK, verdict.value, detail)
+
+
+def _settled_here(question: Question) -> bool:
+    """Whether outputs are compared here rather than by the sandbox's bytes."""
+    return question.match not in (Match.EXACT, Match.PRESENCE)
 
 
 def _require_tests(question: Question) -> None:

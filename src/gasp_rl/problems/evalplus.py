@@ -6,6 +6,7 @@ Which MBPP inputs are tuples and which tasks have their own oracle are facts of 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -25,6 +26,11 @@ Tests = Literal["base", "plus"]
 
 CANONICAL_SECONDS = 120.0
 """CPU limit for a canonical solution over all its inputs."""
+
+SLOW_SECONDS = 1.0
+TIME_FACTOR = 4.0
+"""Where the canonical solution takes longer than SLOW_SECONDS over all inputs, an answer may take
+this many times as long (EvalPlus's factor)."""
 
 _MATCHES = {
     "HumanEval/32": Match.ROOT,
@@ -47,7 +53,8 @@ def load_evalplus(
     """HumanEval+ or MBPP+ with expected outputs.
 
     cache: folder for computed outputs, keyed by the file's content; none computes them each time.
-    A task whose canonical solution fails on its own inputs is left out, counted.
+    An input on which the canonical solution gives nothing that can be stored (a literal of at most
+    4 MiB, within the sandbox's limits) is left out, counted; so is a task without any other.
     """
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
@@ -55,15 +62,38 @@ def load_evalplus(
         raise DataError(f"{path}: cannot be read: {error}") from None
     kept = cache / f"evalplus-{digest}-{tests}.jsonl.gz" if cache else None
     if kept and kept.is_file():
-        return load_questions(kept)
+        return Loaded(load_questions(kept).questions, _read_skipped(kept))
     pending = collect(path, lambda row: _pending(row, tests), skip_broken)
     questions, skipped = _resolve(pending.questions, sandbox, path)
+    loaded = Loaded(tuple(questions), (*pending.skipped, *skipped))
     if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(kept.name + ".part.gz")
-        write_questions(part, questions)
-        part.replace(kept)
-    return Loaded(tuple(questions), (*pending.skipped, *skipped))
+        _keep_file(kept, loaded)
+    return loaded
+
+
+def _keep_file(kept: Path, loaded: Loaded) -> None:
+    """Write the cache; the questions come last, so that a cache that exists is whole."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    skipped = [[skip.where, skip.reason] for skip in loaded.skipped]
+    _skipped_path(kept).write_text(json.dumps(skipped), encoding="ascii")
+    part = kept.with_name(f"part-{kept.name}")
+    write_questions(part, loaded.questions)
+    part.replace(kept)
+
+
+def _read_skipped(kept: Path) -> tuple[Skipped, ...]:
+    pairs = json.loads(_skipped_path(kept).read_text(encoding="ascii"))
+    return tuple(Skipped(where, reason) for where, reason in pairs)
+
+
+def _skipped_path(kept: Path) -> Path:
+    return kept.with_name(kept.name.replace(".jsonl.gz", "-skipped.json"))
+
+
+def load_evalplus_statements(path: Path, skip_broken: bool = False) -> Loaded:
+    """The same questions without tests: for looking at texts, which needs no sandbox."""
+    pending = collect(path, lambda row: _pending(row, "base"), skip_broken)
+    return replace(pending, questions=tuple(replace(q, hidden=()) for q in pending.questions))
 
 
 def _pending(row: Row, tests: Tests) -> Question | Skipped:
@@ -72,7 +102,7 @@ def _pending(row: Row, tests: Tests) -> Question | Skipped:
     source = "humaneval+" if task.startswith("HumanEval/") else "mbpp+"
     if not entry.isidentifier():
         row.fail(f"entry_point must be a name, got {entry!r:.60}")
-    inputs = row.array("base_input") + (row.array("plus_input") if tests == "plus" else [])
+    inputs = row.array("base_input") + (_plus_inputs(row) if tests == "plus" else [])
     prompt = row.text("prompt")
     return Question(
         id=task,
@@ -86,6 +116,11 @@ def _pending(row: Row, tests: Tests) -> Question | Skipped:
         atol=row.number("atol", 0.0),
         reference=prompt + row.text("canonical_solution"),
     )
+
+
+def _plus_inputs(row: Row) -> list[Any]:
+    """EvalPlus writes {} where a task has no inputs of its own."""
+    return [] if row.fields.get("plus_input") == {} else row.array("plus_input")
 
 
 def _arguments(row: Row, task: str, given: object) -> str:
@@ -104,29 +139,47 @@ def _resolve(
     pending: tuple[Question, ...], sandbox: Sandbox, path: Path
 ) -> tuple[list[Question], list[Skipped]]:
     """Fill in what the canonical solutions return."""
-    jobs = [
-        Func(
-            q.reference or "",
-            tuple(e.input for e in q.hidden),
-            entry=q.entry,
-            cpu_seconds=CANONICAL_SECONDS,
-        )
-        for q in pending
-    ]
     questions: list[Question] = []
     skipped: list[Skipped] = []
-    for question, result in zip(pending, sandbox.map(jobs), strict=True):
-        if not result.ok or not question.hidden:
-            reason = f"canonical solution: {result.verdict}"
-            skipped.append(Skipped(f"{path}: {question.id}", reason))
-            continue
-        outputs = [output.decode() for output in result.outputs]
-        hidden = tuple(
-            Example(example.input, output)
-            for example, output in zip(question.hidden, outputs, strict=True)
-        )
-        questions.append(replace(question, hidden=hidden, match=_settled(question, outputs)))
+    results = sandbox.map([_canonical_run(q, q.hidden) for q in pending])
+    for question, result in zip(pending, results, strict=True):
+        pairs, seconds = list(zip(question.hidden, result.outputs, strict=False)), result.cpu_ms
+        if not result.ok:  # one input at a time, to lose no more than must be lost
+            alone = sandbox.map([_canonical_run(question, (test,)) for test in question.hidden])
+            pairs = [(e, r.outputs[0]) for e, r in zip(question.hidden, alone, strict=True) if r.ok]
+            seconds = sum(r.cpu_ms for r in alone if r.ok)
+            skipped += [
+                Skipped(f"{path}: {question.id}: {test.input[:60]}", f"canonical run: {r.verdict}")
+                for test, r in zip(question.hidden, alone, strict=True)
+                if not r.ok
+            ]
+        if pairs:
+            questions.append(_with_outputs(question, pairs, seconds / 1000))
+        else:
+            skipped.append(Skipped(f"{path}: {question.id}", "no expected output"))
     return questions, skipped
+
+
+def _canonical_run(question: Question, tests: tuple[Example, ...]) -> Func:
+    return Func(
+        question.program(question.reference or ""),
+        tuple(test.input for test in tests),
+        entry=question.entry,
+        cpu_seconds=CANONICAL_SECONDS,
+    )
+
+
+def _with_outputs(
+    question: Question, pairs: list[tuple[Example, bytes]], seconds: float
+) -> Question:
+    outputs = [output.decode() for _, output in pairs]
+    slow = TIME_FACTOR * seconds if seconds > SLOW_SECONDS else None
+    return replace(
+        question,
+        hidden=tuple(Example(test.input, output.decode()) for test, output in pairs),
+        match=_settled(question, outputs),
+        cpu_seconds=slow,
+    )
 
 
 def _settled(question: Question, outputs: list[str]) -> Match:

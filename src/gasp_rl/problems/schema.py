@@ -83,6 +83,7 @@ def question_of_row(row: Row) -> Question:
         hidden=_pairs(row, "hidden"),
         match=Match(_member(row, "match", tuple(Match), Match.EXACT)),
         atol=row.number("atol", 0.0),
+        cpu_seconds=row.number("cpu_seconds", 0.0) if "cpu_seconds" in row.fields else None,
         date=row.text("date") if "date" in row.fields else None,
         tags=row.texts("tags", []),
         reference=row.text("reference") if "reference" in row.fields else None,

@@ -31,7 +31,7 @@ class Match(StrEnum):
     EXACT = "exact"  # equal values
     CLOSE = "close"  # equal, or numbers within `atol` (EvalPlus; 1e-6 where floats are expected)
     SET = "set"  # the same elements in any order
-    PRESENCE = "presence"  # a bool must be equal; else: None or not None, as expected
+    PRESENCE = "presence"  # the expected bool, or as expected None (False) or something (True)
     ANY = "any"  # whatever comes back without an error (EvalPlus for Mbpp/164)
     OR_ZERO = "or-zero"  # equal, or 0 (EvalPlus for Mbpp/295)
     ROOT = "root"  # a root of the polynomial that the input lists (HumanEval/32)
@@ -50,6 +50,7 @@ class Question:
                   prompt shows one side.
     asserts:      ASSERTS only: statements that raise unless the solution is right.
     match:        FUNCTION only: when an output counts as right; `atol` belongs to CLOSE and ROOT.
+    cpu_seconds:  time limit of its own, where the reference takes long; none takes the sandbox's.
     date:         ISO day of publication, for windows against contamination.
     reference:    a known solution where the data set ships one; it never enters a prompt.
 
@@ -70,6 +71,7 @@ class Question:
     asserts: str = ""
     match: Match = Match.EXACT
     atol: float = 0.0
+    cpu_seconds: float | None = None
     date: str | None = None
     platform: str = ""
     difficulty: str = ""
@@ -97,30 +99,51 @@ class Question:
         """The sandbox job that judges `code` on all tests.
 
         Raises `DataError` when there is no test, because an empty test list never counts as solved,
-        and for a `match` other than EXACT, which `evals.judge` settles outside the sandbox.
+        and for a `match` that `evals.judge` settles outside the sandbox.
         """
         if not self.gradable:
             raise DataError(f"{self.source} question {self.id} has no tests: it cannot be judged")
-        if self.match is not Match.EXACT:
+        if self.match not in (Match.EXACT, Match.PRESENCE):
             raise DataError(
                 f"{self.source} question {self.id} is matched by {self.match!r}: judge it through "
                 "gasp_rl.evals.judge"
             )
         inputs = tuple(e.input for e in self.tests)
         outputs = tuple(e.output for e in self.tests)
+        limit = self.cpu_seconds
         match self.form:
             case Form.FUNCTION:
-                return Check(code, inputs, tuple(map(canonical, outputs)), entry=self.entry)
+                expected = tuple(map(canonical, outputs))
+                program = self.program(code)
+                return Check(program, inputs, expected, entry=self.entry, cpu_seconds=limit)
             case Form.STDIN:
-                return Stdio(code, tuple(zip(inputs, outputs, strict=True)))
+                return Stdio(code, tuple(zip(inputs, outputs, strict=True)), cpu_seconds=limit)
             case Form.METHOD:
-                return Call(code, self.entry, tuple(zip(inputs, outputs, strict=True)))
+                tests = tuple(zip(inputs, outputs, strict=True))
+                return Call(code, self.entry, tests, cpu_seconds=limit)
             case Form.ASSERTS:
-                return Asserts(code, self.asserts)
+                return Asserts(code, self.asserts, cpu_seconds=limit)
             case Form.OUTPUT:
                 return Deduct(code, canonical(outputs[0]))
             case Form.INPUT:
                 return Abduct(self.starter_code, code, canonical(outputs[0]), entry=self.entry)
+
+
+    def program(self, code: str) -> str:
+        """The code as it runs: for PRESENCE, with the output reduced to a bool, because a match
+        object that says "found" has no literal."""
+        if self.match is not Match.PRESENCE:
+            return code
+        return code + _PRESENCE.replace("ENTRY", self.entry)
+
+
+_PRESENCE = """
+
+_answer_of_ENTRY = ENTRY
+def ENTRY(*arguments):
+    answer = _answer_of_ENTRY(*arguments)
+    return answer if isinstance(answer, bool) else answer is not None
+"""
 
 
 @lru_cache(maxsize=1 << 16)
