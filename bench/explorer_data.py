@@ -76,13 +76,14 @@ class Pipeline:
 
     @property
     def statement(self) -> str:
-        steps = [f"{i}. {OPS[op][0].format(k=k)}" for i, (op, k) in enumerate(self.ops, 1)]
-        return "Given a list of integers, do the following in order.\n" + "\n".join(steps)
+        steps = "; then ".join(OPS[op][0].format(k=k) for op, k in self.ops)
+        pairs = "\n".join(f"f({e.input}) = {e.output}" for e in self.examples()[:2])
+        return f"{steps.capitalize()}.\n\nx is a list of integers.\n\n{pairs}"
 
     @property
     def title(self) -> str:
         op, k = self.ops[-1]
-        return f"{OPS[op][0].format(k=k).capitalize()}, after {len(self.ops) - 1} other steps"
+        return f"{OPS[op][0].format(k=k).capitalize()}, as step {len(self.ops)}"
 
     def examples(self) -> tuple[Example, ...]:
         scope: dict = {}

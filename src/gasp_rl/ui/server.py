@@ -136,6 +136,10 @@ class Guard:
 def build_app(root: Path, *, hosts: set[str] | None = None, token: str = "") -> Guard:
     """The explorer over the runs under `root` as an ASGI application."""
     readers = Readers(root)
+
+    async def events(request: Request) -> Response:
+        return await _events(readers, request)
+
     app = Starlette(
         routes=[
             Route("/", _index),
@@ -143,7 +147,7 @@ def build_app(root: Path, *, hosts: set[str] | None = None, token: str = "") -> 
             Route("/api/runs", _safely(lambda request: _runs(readers))),
             Route("/api/names", _safely(lambda request: _names(readers, request))),
             Route("/api/compare", _safely(lambda request: _compare(readers, request))),
-            Route("/api/events", lambda request: _events(readers, request)),
+            Route("/api/events", events),
             Route("/api/run/{what}", _safely(lambda request: _about_run(readers, request))),
         ]
     )

@@ -103,11 +103,10 @@ G.sparkline = (series, width = 120, height = 28) => {
   const { x, y } = series;
   if (y.length < 2) return G.svg("svg", { class: "spark", width, height, "aria-hidden": "true" });
   const low = Math.min(...y), high = Math.max(...y), span = high - low || 1;
-  const px = (v) => 1 + (v - x[0]) / (x[x.length - 1] - x[0] || 1) * (width - 6);
+  const px = (v) => 1 + (v - x[0]) / (x[x.length - 1] - x[0] || 1) * (width - 2);
   const py = (v) => height - 3 - (v - low) / span * (height - 6);
   const path = y.map((v, i) => `${i ? "L" : "M"}${px(x[i]).toFixed(1)} ${py(v).toFixed(1)}`).join("");
-  return G.svg("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
-    G.svg("path", { d: path }), G.svg("circle", { cx: px(x[x.length - 1]), cy: py(y[y.length - 1]), r: 2.5 }));
+  return G.svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, G.svg("path", { d: path }));
 };
 
 // Unit square scatter: probed against later pass rate; area says how many later attempts.
@@ -143,6 +142,6 @@ G.rewardCurve = (band, rate) => {
     G.svg("rect", { class: "band", x: x(band.low), width: x(band.high) - x(band.low), y: 4, height: height - 22 }),
     G.svg("line", { class: "axis", x1: x(0), x2: x(1), y1: y(0), y2: y(0) }),
     G.svg("path", { d: path }),
-    [0, band.low, band.high, 1].map((t) => G.svg("text", { x: x(t), y: height - 4, "text-anchor": "middle" }, G.percent(t))),
+    [0, band.low, band.high, 1].map((t) => G.svg("text", { x: x(t), y: height - 4, "text-anchor": t === 1 ? "end" : t === 0 ? "start" : "middle" }, G.percent(t))),
     rate && G.svg("circle", { cx: x(p), cy: y(Math.min(1, G.learnability(p, band.peak, band.sharpness))), r: 5, fill: G.colour(p), class: "dot" }));
 };

@@ -66,14 +66,16 @@ G.prose = (text, label) => {
   return box;
 };
 
-// Tokens of a completion, shaded by surprise: darker means less likely under the sampler.
-G.tokens = (text, trace) => {
-  const box = G.h("div", { class: "prose tokens", role: "region", tabindex: "0", "aria-label": "completion by token" });
+// Tokens of a completion. By surprise: deeper means less likely under the sampler. By advantage:
+// its sign is the hue, its size times the token's surprise the depth, as the gradient sees it.
+G.tokens = (text, trace, advantage = null) => {
+  const hue = advantage === null ? "" : advantage < 0 ? " down" : " up";
+  const box = G.h("div", { class: `prose tokens${hue}`, role: "region", tabindex: "0", "aria-label": "completion by token" });
   let start = 0;
   trace.ends.slice(0, 4000).forEach((end, i) => {
     const surprise = -trace.logprobs[i];
     box.append(G.h("span", {
-      style: { "--heat": Math.min(1, surprise / 5).toFixed(2) },
+      style: { "--heat": Math.min(1, advantage === null ? surprise / 5 : Math.abs(advantage) * (1 - Math.exp(-surprise))).toFixed(2) },
       title: `log-probability ${trace.logprobs[i].toFixed(3)}, p ${Math.exp(trace.logprobs[i]).toFixed(3)}`,
     }, text.slice(start, end)));
     start = end;

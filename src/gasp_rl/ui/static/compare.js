@@ -5,7 +5,7 @@ G.pages.compare = async (root, ctx) => {
   const all = (await ctx.source.runs()).filter((r) => !r.error).map((r) => r.run);
   let chosen = (ctx.params.runs || "").split(",").filter((name) => all.includes(name));
   if (chosen.length < 2) chosen = [ctx.run, ...all.filter((name) => name !== ctx.run)].slice(0, 4);
-  const body = G.h("div");
+  const body = G.h("div", { class: "stack" });
   const draw = async () => {
     if (chosen.length < 2) { G.clear(body, G.empty("Choose two runs or more", "Runs of one folder can be compared; gasp view DIR shows all of a folder.")); return; }
     try { G.clear(body, G.comparison(await ctx.source.compare(chosen), ctx)); } catch (error) { G.clear(body, G.empty("Cannot compare", error.message)); }
@@ -43,7 +43,7 @@ G.overlay = (name, c) => {
     if (group.length > 1) Object.assign(line, { low: at.map((v) => v.length ? Math.min(...v) : null), high: at.map((v) => v.length ? Math.max(...v) : null) });
     return line;
   });
-  const unit = /rate|mean|correct|dead/.test(name) ? "share" : "number";
+  const unit = /rate|correct|dead/.test(name) ? "share" : "number";
   return G.h("figure", { class: "card curve" }, G.h("figcaption", null, G.h("span", { class: "name" }, G.NICE[name])), G.chart(name, unit, x, lines, { sync: "compare" }));
 };
 

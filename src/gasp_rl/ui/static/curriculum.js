@@ -81,6 +81,16 @@ G.pages.curriculum = async (root, ctx) => {
     ctx.set({ open: [...open].join(",") });
   };
 
+  // A link to a node opens the branches that lead to it.
+  const openLineage = async () => {
+    const id = ctx.params.node;
+    if (!id || ctx.board.has(id)) return;
+    try {
+      const { summary, lineage } = await ctx.ask("node", { id });
+      for (const above of [summary.goalpost, ...lineage.map((n) => n.id)]) if (above !== id) open.add(above);
+    } catch { /* the pane says that it is not here */ }
+  };
+
   const draw = async () => {
     const flat = ctx.params.text || ctx.params.stage;
     const board = await ctx.ask("goalposts", state.step ? { last_step: state.step } : {});
@@ -97,13 +107,17 @@ G.pages.curriculum = async (root, ctx) => {
       rows = board.map((g) => makeRow({ ...g, stage: "goalpost" }, 1));
     }
     G.clear(tree, rows.length ? rows : G.empty(flat ? "Nothing matches" : "No goalposts", flat ? "Clear the search, or show rejected proposals." : "They appear when the run starts."));
+    if (!flat) await openLineage();
     if (!flat) for (const row of rows) if (open.has(row.dataset.id)) await expand(row);
     if (rows.length) {
       const first = rows.find((r) => r.getAttribute("aria-expanded")) || rows[0];
       if (!flat && !open.size && !ctx.params.node) await expand(first);
       const chosen = [...tree.children].find((r) => r.dataset.id === ctx.params.node);
       if (ctx.params.node && !chosen) G.showNode(pane, ctx, ctx.params.node);
-      else select((chosen || first).dataset.id, false);
+      else {
+        select((chosen || first).dataset.id, false);
+        if (chosen) tree.scrollTop = chosen.offsetTop - tree.offsetTop - 80;
+      }
     }
   };
 
@@ -163,7 +177,7 @@ G.rowContent = (item) => {
       G.h("span", { class: "num muted", title: "lemmas and lifts accepted, proposals rejected" }, `${item.lemmas}\u25c6 ${item.lifts}\u25b2 ${item.rejected}\u2717`))];
   const fallen = item.verdict !== "accepted";
   return [
-    G.shape(item.stage, item.recent || item.pass_rate, item.verdict),
+    G.shape(item.stage, G.present(item), item.verdict),
     G.h("span", { class: "title" }, item.label || G.h("i", null, "no message")),
     G.h("span", { class: "facts" },
       fallen ? G.h("span", { class: "verdict bad" }, `\u2717 ${item.verdict}`) : null,

@@ -58,6 +58,7 @@ G.duration = (seconds) => {
   return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
 };
 
+G.reward = (value) => (value === null ? "\u2013" : String(+value.toFixed(3)));
 G.percent = (p) => Math.round(100 * p) + "%";
 G.share = (rate) => rate.correct / rate.total;
 
@@ -75,7 +76,7 @@ G.colour = (p) => {
 // Interval bar: the 95% interval as a band, the observed rate as a tick.
 G.interval = (rate, width = 72) => {
   if (!rate) return G.h("span", { class: "muted" }, "\u2013");
-  const x = (p) => 2 + p * (width - 4);
+  const x = (p) => 6 + p * (width - 12);
   const p = G.share(rate);
   return G.svg("svg", { class: "interval", width, height: 14, role: "img", "aria-label": G.rateWords(rate) },
     G.svg("line", { x1: x(0), x2: x(1), y1: 7, y2: 7, class: "axis" }),
@@ -105,6 +106,9 @@ G.verdict = (verdict) => {
   const good = verdict === "right" || verdict === "accepted";
   return G.h("span", { class: `verdict ${good ? "good" : "bad"}` }, `${G.MARKS[verdict] || "\u2717"} ${verdict}`);
 };
+
+// What a node's fill shows: its recent attempts once there are a few, before that its probe.
+G.present = (node) => (node.recent && node.recent.total >= 4 ? node.recent : node.pass_rate);
 
 // -- parts of pages -----------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ G.pages.funnel = async (root, ctx) => {
     G.clear(list, G.card(`${page.total.toLocaleString("en-US")} ${ctx.params.stage || ""} proposals: ${ctx.params.verdict}`,
       G.table("Proposals with this verdict", ["", "proposal", "step", "axis", "message", "probe", "nearest", "reward"], page.rows.map((p) => [
         G.shape(p.stage, p.pass_rate, p.verdict), G.link(p.id, "curriculum", { node: p.id, rejected: "1" }), p.step, p.axis, p.label || G.h("i", { class: "muted" }, "no message"),
-        G.rate(p.pass_rate), p.similarity === null ? "\u2013" : p.similarity.toFixed(2), G.number(p.reward)])),
+        G.rate(p.pass_rate), p.similarity === null ? "\u2013" : p.similarity.toFixed(2), G.reward(p.reward)])),
       page.total > page.rows.length && G.h("p", { class: "muted" }, `The first ${page.rows.length} are shown.`)));
   };
 

@@ -31,8 +31,8 @@ G.pages.goalposts = async (root, ctx) => {
     G.clear(summary, G.STATES.map(([key, words]) => G.h("button", { type: "button", class: `key ${key}`, title: words, "aria-pressed": String(ctx.params.state === key), onclick: () => { ctx.set({ state: ctx.params.state === key ? "" : key }); draw(); } },
       G.h("span", { "aria-hidden": "true" }, G.MARK[key]), `${states.filter(([, s]) => s === key).length} ${words}`)));
     G.clear(board, shown.length ? shown.map(([g, s]) => G.h("div", { role: "listitem" }, G.h("button", { type: "button", class: `cell ${s}`, "data-id": g.id, "aria-pressed": String(g.id === ctx.params.id), onclick: () => pick(g.id), title: `${g.id}: ${g.label}` },
-      G.h("span", { class: "sign", "aria-hidden": "true" }, G.MARK[s]), G.h("b", null, g.id), G.h("span", { class: "label" }, g.label),
-      G.h("span", { class: "num muted" }, g.trained ? `${g.trained.correct}/${g.trained.total}` : "untried"), G.h("span", { class: "hidden" }, G.STATES.find(([k]) => k === s)[1]))))
+      G.h("span", { class: "sign", "aria-hidden": "true" }, G.MARK[s]), G.h("b", null, g.id), G.h("span", { class: "num muted" }, g.trained ? `${g.trained.correct}/${g.trained.total}` : "untried"),
+      G.h("span", { class: "label" }, g.label), G.h("span", { class: "hidden" }, G.STATES.find(([k]) => k === s)[1]))))
       : G.empty("No goalposts in this state"));
     const first = shown.find(([g]) => g.solved) || shown[0];
     const id = ctx.params.id || (first && first[0].id);
@@ -78,7 +78,7 @@ G.chain = (nodes, ctx) => {
   if (!nodes.length) return G.empty("Nothing accepted towards it yet");
   const ids = new Set(nodes.map((n) => n.id));
   const children = (parent) => nodes.filter((n) => n.parent === parent);
-  const walk = (n, depth) => [G.h("li", { style: { "--level": depth } }, G.shape(n.stage, n.recent || n.pass_rate), G.link(n.label || n.id, "curriculum", { node: n.id }), G.h("small", { class: "muted" }, ` step ${n.step}`), G.rate(n.pass_rate)), ...children(n.id).flatMap((c) => walk(c, depth + 1))];
+  const walk = (n, depth) => [G.h("li", { style: { "--level": depth } }, G.shape(n.stage, G.present(n)), G.link(n.label || n.id, "curriculum", { node: n.id }), G.h("small", { class: "muted" }, ` step ${n.step}`), G.rate(n.pass_rate)), ...children(n.id).flatMap((c) => walk(c, depth + 1))];
   return G.h("ul", { class: "chain" }, nodes.filter((n) => !ids.has(n.parent)).flatMap((n) => walk(n, 0)));
 };
 

@@ -27,7 +27,7 @@ G.nodeCard = (node, ctx) => {
   ];
   return G.h("article", { class: "card node" },
     G.lineageTrail(node, ctx),
-    G.h("h2", null, G.shape(s.stage, s.recent || s.pass_rate, s.verdict), s.label || "no message"),
+    G.h("h2", null, G.shape(s.stage, G.present(s), s.verdict), s.label || "no message"),
     G.h("p", { class: "chips" }, G.h("span", { class: `tag ${s.stage}` }, s.stage), G.h("span", { class: "chip" }, "axis ", G.h("b", null, s.axis)), G.h("span", { class: "chip" }, "step ", G.h("b", null, s.step)), G.h("span", { class: "chip" }, G.h("code", null, s.id)), G.verdict(s.verdict)),
     node.detail && G.h("p", { class: "banner amber" }, node.detail),
     G.h("div", { class: "measures" },
@@ -46,14 +46,14 @@ G.lineageTrail = (node, ctx) => G.h("nav", { class: "trail", "aria-label": "Line
 G.rewardWords = (s, config) => {
   const teacher = config.teacher || {};
   const band = teacher[s.stage];
-  if (s.verdict === "unparsable") return G.h("p", null, `Not parsable, so the reward is ${G.number(s.reward)}.`);
-  if (!s.pass_rate || !band) return G.h("p", null, `Rejected as ${s.verdict}, so the reward is ${G.number(s.reward)}.`);
+  if (s.verdict === "unparsable") return G.h("p", null, `Not parsable, so the reward is ${G.reward(s.reward)}.`);
+  if (!s.pass_rate || !band) return G.h("p", null, `Rejected as ${s.verdict}, so the reward is ${G.reward(s.reward)}.`);
   const p = G.share(s.pass_rate);
   const inside = p >= band.low && p <= band.high;
   return [G.rewardCurve(band, s.pass_rate),
     G.h("p", { class: "sum" }, `p = ${s.pass_rate.correct}/${s.pass_rate.total} = ${p.toFixed(2)}, band ${band.low}\u2013${band.high}: `,
       inside ? `R(p; a = ${band.peak}, b = ${band.sharpness}) = [(p/a)\u00b7((1\u2212p)/(1\u2212a))^((1\u2212a)/a)]^b = ${G.learnability(p, band.peak, band.sharpness).toFixed(3)}` : `outside, so ${teacher.reward_outside}`,
-      s.advantage === null ? "" : `; advantage ${s.advantage.toFixed(3)}`, `; stored reward ${G.number(s.reward)}`)];
+      s.advantage === null ? "" : `; advantage ${s.advantage.toFixed(3)}`, `; stored reward ${G.reward(s.reward)}`)];
 };
 
 G.programTab = (node) => !node.program ? G.empty("No program was read", "The completion is under Reasoning.")

@@ -44,7 +44,7 @@ G.pages.overview = async (root, ctx) => {
   };
 
   const drawAll = () => { drawTiles(); drawCurves(); };
-  const health = G.h("div");
+  const health = G.h("div", { class: "stack" });
   const drawHealth = ({ status }) => G.clear(health, G.healthBanner(status), G.healthTable(status.findings));
   drawHealth(view);
   G.append(root, [
@@ -64,7 +64,7 @@ G.pages.overview = async (root, ctx) => {
   };
 };
 
-G.runHeader = ({ status, info, config, counts }, ctx) => G.h("header", { class: "head" },
+G.runHeader = ({ status, info, config, counts, kept }, ctx) => G.h("header", { class: "head" },
   G.h("div", null, G.h("h1", null, status.run),
     G.h("p", { class: "chips" },
       [["method", config.method], ["model", (config.model || {}).path], ["engine", (config.engine || {}).name], ["seed", config.seed], ["hardware", config.hardware]]
@@ -74,6 +74,7 @@ G.runHeader = ({ status, info, config, counts }, ctx) => G.h("header", { class: 
     G.h("div", { class: "steps" }, G.h("b", null, status.step), ` of ${status.steps} steps`,
       G.h("span", { class: `badge ${status.finished ? "done" : "live"}` }, status.finished ? "finished" : ctx.source.live ? "live" : "unfinished")),
     G.h("progress", { max: Math.max(1, status.steps), value: status.step, "aria-label": "steps done" }),
+    kept && G.h("small", { class: "kept" }, `this file keeps the text of ${kept.rollouts.toLocaleString("en-US")} of ${kept.of.toLocaleString("en-US")} rollouts`),
     G.h("small", null, `${counts.proposal.toLocaleString("en-US")} proposals, ${counts.node.toLocaleString("en-US")} accepted, ${counts.rollout.toLocaleString("en-US")} rollouts, ${G.duration(status.seconds)}`)),
   info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
   config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),

@@ -39,7 +39,7 @@ G.pages.rollouts = async (root, ctx) => {
     ({ rows, total } = page);
     G.clear(list, rows.length ? rows.map((r, i) => G.h("div", { class: "item", role: "option", id: `rollout-${i}`, "data-id": r.id, "aria-selected": "false", onclick: () => pick(r.id) },
       G.verdict(r.verdict), G.h("span", { class: "title" }, `${r.role} ${r.purpose === "propose" ? "proposal" : r.kind}`, G.h("small", null, `step ${r.step} \u00b7 ${r.purpose} \u00b7 ${r.tokens} tokens${r.finish === "length" ? ", cut" : ""}`)),
-      G.h("span", { class: "num" }, r.reward === null ? "\u2013" : G.number(r.reward)))) : G.empty("No rollouts match", "Loosen the filters."));
+      G.h("span", { class: "num" }, r.reward === null ? "\u2013" : G.reward(r.reward)))) : G.empty("No rollouts match", "Loosen the filters."));
     const page_ = (at, text, able) => G.h("button", { type: "button", disabled: !able, onclick: () => { ctx.set({ offset: at || "" }); draw(); } }, text);
     G.clear(foot, page_(Math.max(0, offset - G.PAGE), "\u2039 earlier", offset > 0), G.h("span", { class: "num", role: "status" }, rows.length ? `${(offset + 1).toLocaleString("en-US")}\u2013${(offset + rows.length).toLocaleString("en-US")} of ${total.toLocaleString("en-US")}` : "none"), page_(offset + G.PAGE, "later \u203a", offset + rows.length < total));
     if (ctx.params.id) pick(ctx.params.id);
@@ -65,7 +65,7 @@ G.pages.rollouts = async (root, ctx) => {
     if (by) { e.preventDefault(); move(by); }
   });
   await draw();
-  return { keys: { j: () => move(1), k: () => move(-1), c: () => { const b = pane.querySelector("[data-colour]"); if (b) b.click(); } }, onParams: (p) => { if (p.id !== pane.dataset.id && p.id) pick(p.id, true); return true; } };
+  return { keys: { j: () => move(1), k: () => move(-1), c: () => { const b = pane.querySelector("[data-colour]"); if (b) { b.selectedIndex = (b.selectedIndex + 1) % b.length; b.dispatchEvent(new Event("change")); } } }, onParams: (p) => { if (p.id !== pane.dataset.id && p.id) pick(p.id, true); return true; } };
 };
 
 G.showRollout = async (pane, ctx, id) => {
@@ -81,30 +81,35 @@ G.showRollout = async (pane, ctx, id) => {
 G.rolloutCard = (view, ctx) => {
   const s = view.summary;
   const body = G.h("div");
-  let coloured = ctx.params.colour === "1" && view.trace;
-  const draw = () => G.clear(body, coloured ? G.tokens(view.completion, view.trace) : view.completion ? G.prose(view.completion, "completion") : G.empty("No text", "store.keep_rollouts was off."));
+  const draw = () => G.clear(body, ctx.params.colour && view.trace ? G.tokens(view.completion, view.trace, ctx.params.colour === "advantage" ? s.advantage || 0 : null) : view.completion ? G.prose(view.completion, "completion") : G.empty("No text", "store.keep_rollouts was off."));
   draw();
   const proposal = s.purpose === "propose";
   return G.h("article", { class: "card node" },
     G.h("h2", null, `${s.role === "teacher" ? "Teacher" : "Student"}, ${proposal ? "proposal" : s.kind}`, G.verdict(s.verdict)),
     G.h("p", { class: "chips" },
       G.h("span", { class: "chip" }, G.h("code", null, s.id)), G.h("span", { class: "chip" }, "step ", G.h("b", null, s.step)), G.h("span", { class: "chip" }, "policy version ", G.h("b", null, s.version)),
-      G.h("span", { class: "chip" }, "reward ", G.h("b", null, s.reward === null ? "not trained on" : G.number(s.reward))), s.advantage !== null && G.h("span", { class: "chip" }, "advantage ", G.h("b", null, s.advantage.toFixed(3))),
+      G.h("span", { class: "chip" }, "reward ", G.h("b", null, s.reward === null ? "not trained on" : G.reward(s.reward))), s.advantage !== null && G.h("span", { class: "chip" }, "advantage ", G.h("b", null, s.advantage.toFixed(3))),
       G.h("span", { class: "chip" }, `${s.tokens} tokens, ended by ${s.finish}`),
       s.origin && G.link(`${proposal ? "towards" : "task from"} ${s.origin}`, "curriculum", { node: proposal ? s.id : s.origin, rejected: proposal ? "1" : "" }, { class: "chip" })),
     view.detail && G.h("p", { class: `banner ${s.verdict === "right" || s.verdict === "accepted" ? "green" : "amber"}` }, view.detail),
     G.tabs("Parts of this rollout", [
-      ["completion", "Completion", () => [view.trace && G.h("button", { type: "button", "data-colour": true, "aria-pressed": String(Boolean(coloured)), onclick: (e) => { coloured = !coloured; e.target.setAttribute("aria-pressed", String(coloured)); ctx.set({ colour: coloured ? "1" : "" }); draw(); } }, "Colour tokens by log-probability"), body]],
+      ["completion", "Completion", () => [view.trace && G.colourChoice(ctx, s, draw), body]],
       ["prompt", "Prompt", () => G.prose(view.prompt, "prompt")],
       ["task", "Task", () => view.task ? [G.h("p", { class: "muted" }, `${view.task.kind} task ${view.task.key}`), G.code(view.task.program), G.examples(view.task)] : G.empty("The task was not stored")],
       ["group", "Group", () => G.groupTab(s, ctx)]], ctx.params.tab || "completion", (key) => ctx.set({ tab: key })));
+};
+
+G.colourChoice = (ctx, s, draw) => {
+  const field = G.choice("Colour tokens by", ctx.params.colour, [["", "nothing"], ["surprise", "log-probability: deeper is less likely"], ...(s.advantage === null ? [] : [["advantage", `advantage ${s.advantage.toFixed(2)}: green is pushed up, red down`]])], (v) => { ctx.set({ colour: v }); draw(); });
+  field.querySelector("select").setAttribute("data-colour", "");
+  return field;
 };
 
 G.groupTab = (s, ctx) => {
   const host = G.h("div", { class: "beside" }, G.h("p", { class: "muted" }, "reading\u2026"));
   ctx.ask("group", { id: s.group }).then((rows) => G.clear(host, rows.map((r) => G.h("div", { class: r.id === s.id ? "here" : "" },
     G.h("h3", null, G.link(r.id, "rollouts", { ...ctx.keep(), id: r.id }), G.verdict(r.verdict)),
-    G.h("p", { class: "muted" }, `reward ${r.reward === null ? "\u2013" : G.number(r.reward)}, advantage ${r.advantage === null ? "\u2013" : r.advantage.toFixed(2)}`), G.prose(r.completion, `completion ${r.id}`)))))
+    G.h("p", { class: "muted" }, `reward ${r.reward === null ? "\u2013" : G.reward(r.reward)}, advantage ${r.advantage === null ? "\u2013" : r.advantage.toFixed(2)}`), G.prose(r.completion, `completion ${r.id}`)))))
     .catch((error) => G.clear(host, G.empty("Not here", error.message)));
   return host;
 };

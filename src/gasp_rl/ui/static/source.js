@@ -49,9 +49,9 @@ G.ReportSource = class {
       overview: () => run.overview,
       steps: () => run.steps.filter((step) => step.step > (query.after || 0)),
       goalposts: () => this.goalposts(run, Number(query.last_step) || 0),
-      goalpost: () => this.found(run.board[query.id], query.id),
+      goalpost: () => ({ ...this.found(run.board[query.id], query.id), nodes: run.proposals.filter((p) => p.goalpost === query.id && p.verdict === "accepted").slice(0, 200) }),
       proposals: () => this.page(run.proposals, query, G.matchesProposal),
-      node: () => this.found(run.nodes[query.id], query.id),
+      node: () => this.node(run, query.id),
       funnel: () => this.funnel(run, query),
       drift: () => run.drift,
       rollouts: () => this.page(run.rollouts, query, G.matchesRollout),
@@ -61,6 +61,20 @@ G.ReportSource = class {
       evals: () => run.evals,
     };
     return answers[what]();
+  }
+
+  // Lineage, the parent's program and the neighbour are found here rather than stored twice.
+  node(run, id) {
+    run.byId ||= new Map(run.proposals.map((p) => [p.id, p]));
+    const detail = this.found(run.nodes[id], id);
+    const summary = run.byId.get(id);
+    const lineage = [];
+    for (let at = summary; at; at = run.byId.get(at.parent)) lineage.unshift(at);
+    const parent = run.nodes[summary.parent];
+    const near = run.nodes[summary.nearest];
+    return { ...detail, summary, lineage,
+      parent_program: summary.stage === "lift" && parent ? parent.program : null,
+      nearest_node: near ? { id: summary.nearest, label: run.byId.get(summary.nearest).label, program: near.program } : null };
   }
 
   found(value, id) {
