@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gasp_rl.errors import EngineError
 from gasp_rl.types import Tokens
 
 Pair = tuple[Tokens, Tokens]
@@ -82,6 +83,8 @@ def micro_batches(pairs: Sequence[Pair], budget: int) -> Iterator[list[int]]:
 def pack(pairs: Sequence[Pair], device: torch.device, dtype: torch.dtype) -> Packed:
     """Lay out pairs for one forward. A completion may be empty (then nothing is predicted)."""
     prompts = list(dict.fromkeys(prompt for prompt, _ in pairs))
+    if not all(prompts):
+        raise EngineError("an empty prompt: nothing predicts its completion's first token")
     lengths = [len(p) for p in prompts] + [max(len(c) - 1, 0) for _, c in pairs]
     starts = np.cumsum([0, *lengths])
     prompt_of = {prompt: i for i, prompt in enumerate(prompts)}
