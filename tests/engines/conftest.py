@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no-deadline", deadline=None)  # a loaded machine is no failure
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_top_p_keeps_the_smallest_sufficient_set_and_renormalises() -> None:
     weights=st.lists(st.sampled_from([0.0, 1e-6, 0.3, 1.0]), min_size=2, max_size=9),
     point=st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_draw_never_takes_an_impossible_token(weights: list[float], point: float) -> None:
     weights[len(weights) // 2] = 1.0
     logits = torch.tensor([weights]).log()

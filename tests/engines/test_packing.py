@@ -90,7 +90,7 @@ def test_the_prompt_is_laid_out_once() -> None:
 
 
 @given(pairs=pairs_of_tokens, budget=st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_rows_score_as_plain_rows(pairs: list[Pair], budget: int) -> None:
     model = tiny_model("smollm3-rope")
     for pair, logprobs in zip(pairs, pair_logprobs(model, pairs, budget), strict=True):

@@ -4,6 +4,8 @@ With a `layout` (a `Packed`, handed through the model's forward) it follows the 
 without one it is transformers' own sdpa, but for single new tokens on a CPU.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
@@ -23,7 +25,7 @@ def attention(
     *,
     layout: Packed | None = None,
     scaling: float | None = None,
-    **kwargs: object,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """query [batch, heads, queries, head_dim]; key and value have kv_heads; returns the output as
     [batch, queries, heads, head_dim]."""

@@ -129,6 +129,7 @@ class _Batch:
 
     def advance(self, tokens_B: Tensor, alive_B: Tensor) -> None:
         """Drop the rows that ended and run the model on the new tokens of the others."""
+        assert self._cache is not None  # made when the first rows joined
         order_B = self._cache.keep(alive_B)
         numpy_order_B = order_B.cpu().numpy()
         self.jobs_B = self.jobs_B[numpy_order_B]
@@ -217,9 +218,9 @@ class _Log:
         if not self._steps:
             return []
         jobs = np.concatenate([step[0] for step in self._steps])
-        tokens, logprobs, stopped = (
-            torch.cat([step[k] for step in self._steps]).cpu().numpy() for k in (1, 2, 3)
-        )
+        tokens = torch.cat([step[1] for step in self._steps]).cpu().numpy()
+        logprobs = torch.cat([step[2] for step in self._steps]).cpu().numpy()
+        stopped = torch.cat([step[3] for step in self._steps]).cpu().numpy()
         order = np.argsort(jobs, kind="stable")  # stable: a row's tokens stay in their order
         ends = np.cumsum(np.bincount(jobs, minlength=self._rows))
         tokens, logprobs, stopped = tokens[order], logprobs[order], stopped[order]

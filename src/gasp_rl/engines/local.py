@@ -15,7 +15,7 @@ from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.decode import decode
 from gasp_rl.engines.packing import Packed
 from gasp_rl.engines.pretrained import FolderTokenizer, load_policy, stop_ids
-from gasp_rl.engines.protocol import Caps, Completion, Row, SamplingParams
+from gasp_rl.engines.protocol import Caps, Completion, Row, SamplingParams, Tokenizer
 from gasp_rl.engines.scoring import mean_hidden_states, packed_batches, pair_logprobs, score
 from gasp_rl.errors import DataError, EngineError
 from gasp_rl.learning import losses
@@ -48,9 +48,9 @@ class LocalEngine:
         self._dtype = getattr(torch, config.dtype)
         self._model = load_policy(folder, self._device, self._dtype)
         self._stop_ids = stop_ids(self._model)
-        self.tokenizer = FolderTokenizer(folder, self._stop_ids[0])
+        self.tokenizer: Tokenizer = FolderTokenizer(folder, self._stop_ids[0])
         self._reference: PreTrainedModel | None = None
-        self._weights = list(self._model.parameters())
+        self._weights: list[Tensor] = list(self._model.parameters())
         self._masters = self._weights
         if self._dtype != torch.float32:
             self._masters = [weight.detach().float() for weight in self._weights]
@@ -151,8 +151,8 @@ class LocalEngine:
         """A model folder that transformers can open, with `training.pt` beside the weights."""
         path.mkdir(parents=True, exist_ok=True)
         self._model.save_pretrained(path)
-        if (path / "tokenizer.json") != self.tokenizer.path:
-            shutil.copyfile(self.tokenizer.path, path / "tokenizer.json")
+        if path.resolve() != self._folder.resolve():
+            shutil.copyfile(self._folder / "tokenizer.json", path / "tokenizer.json")
         masters = [] if self._masters is self._weights else self._masters
         state = {
             "version": self.version,

@@ -109,14 +109,13 @@ def pack(pairs: Sequence[Pair], device: torch.device, dtype: torch.dtype) -> Pac
 
     layout = _Segments(np.array(lengths), starts[:-1], prefixes, prefix_starts)
     buckets, places = _buckets(layout, device, dtype)
-    to = {"device": device}
     return Packed(
-        ids_T=torch.from_numpy(np.concatenate([ids, inputs])).to(**to),
-        positions_T=torch.from_numpy(positions).to(**to),
+        ids_T=torch.from_numpy(np.concatenate([ids, inputs])).to(device),
+        positions_T=torch.from_numpy(positions).to(device),
         buckets=buckets,
-        places_T=torch.from_numpy(places).to(**to),
-        sources_N=torch.from_numpy(sources).to(**to),
-        targets_N=torch.from_numpy(targets).to(**to),
+        places_T=torch.from_numpy(places).to(device),
+        sources_N=torch.from_numpy(sources).to(device),
+        targets_N=torch.from_numpy(targets).to(device),
     )
 
 
@@ -177,5 +176,6 @@ def _similar(lengths: np.ndarray, prefixes: np.ndarray) -> Iterator[np.ndarray]:
 
 def _ranges(lengths: np.ndarray) -> np.ndarray:
     """0, 1, ..., length - 1 for each length, one after the other: (2, 3) gives 0 1 0 1 2."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    begins = np.cumsum(lengths) - lengths
+    ranges: np.ndarray = np.arange(lengths.sum()) - np.repeat(begins, lengths)
+    return ranges

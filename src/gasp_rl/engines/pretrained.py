@@ -31,7 +31,6 @@ class FolderTokenizer:
                 f"{folder}: has no tokenizer.json; save the model's fast tokenizer there with "
                 "transformers' save_pretrained"
             )
-        self.path = path
         self.eos_id = eos_id
         self._raw = RawTokenizer.from_file(str(path))
         self._chat = _chat_tokenizer(folder)
@@ -69,12 +68,12 @@ def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTr
         raise DataError(f"{folder}: not a Hugging Face model folder (no config.json)")
     hf_logging.disable_progress_bar()  # runs have their own display
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation=ATTENTION, local_files_only=True
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
-    model = model.to(device).eval()
+    torch.nn.Module.to(model, device).eval()  # in place; transformers wraps `to` for quantised ones
     _require_plain_decoder(model)
     return model
 

@@ -24,7 +24,8 @@ def hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:
         use_cache=False,
         layout=packed,
     )
-    return out.last_hidden_state[0]
+    hidden_TW: Tensor = out.last_hidden_state[0]
+    return hidden_TW
 
 
 def score(

@@ -49,7 +49,8 @@ def whiten(rewards_N: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
         return np.zeros_like(rewards_N)
     centred = rewards_N - (weights_N * rewards_N).sum() / total
     variance = (weights_N * centred**2).sum() / (total - 1)
-    return centred / np.sqrt(variance + EPSILON)
+    advantages: np.ndarray = centred / np.sqrt(variance + EPSILON)
+    return advantages
 
 
 def grpo(rewards_N: Sequence[float], groups_N: Sequence[Hashable]) -> np.ndarray:
