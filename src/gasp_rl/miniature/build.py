@@ -96,7 +96,7 @@ def train_base(world: World, model_folder: Path, seed: int, documents: int, say:
     def on_step(step: int, loss: float) -> None:
         nonlocal mean
         mean = loss if step == 0 else 0.98 * mean + 0.02 * loss
-        if step % 50 == 0:
+        if step % 100 == 0:
             seconds = time.perf_counter() - started
             say(f"warm start {step * settings.batch:>7,} documents  loss {mean:.3f}  {seconds:.0f} s")
 

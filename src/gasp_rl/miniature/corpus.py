@@ -200,7 +200,7 @@ class Corpus:
 
 
 def literal(state: State) -> str:
-    """A state as Python writes it: `[3, 1, 4, 1]`."""
+    """A state as Python writes it: `[3, 1, 4]`."""
     return str(list(state))
 
 

@@ -23,10 +23,10 @@ IGNORED = 0.0
 class WarmStart:
     """Settings of the supervised training; lr falls linearly to a tenth over the last half."""
 
-    documents: int = 300_000
-    batch: int = 256
-    lr_matrices: float = 4e-3
-    lr_other: float = 4e-3
+    documents: int = 204_800
+    batch: int = 64
+    lr_matrices: float = 3e-3
+    lr_other: float = 3e-3
     width: int = 128
     layers: int = 4
     heads: int = 4
@@ -65,7 +65,7 @@ class Batch:
 
 def batches(corpus: Corpus, tokenizer: Tokenizer, settings: WarmStart) -> Iterator[Batch]:
     """Batches of documents of similar length, so that little is padding."""
-    pool = 16 * settings.batch
+    pool = 64 * settings.batch
     for _ in range(0, settings.documents, pool):
         encoded = _encode(list(corpus.documents(pool)), tokenizer)
         encoded.sort(key=lambda pair: len(pair[0]))

@@ -1,6 +1,6 @@
 """The miniature world: questions about short lists of digits, answered by straight-line Python.
 
-A question is a pipeline of steps over a list of four digits, arithmetic modulo 10. Its statement
+A question is a pipeline of steps over a list of three digits, arithmetic modulo 10. Its statement
 names the steps in controlled English; some constants are given, others (`?`) must be inferred from
 two shown input/output pairs; three more pairs are hidden and judge the answer. The number of steps
 (*depth*) is the axis from easy to hard.
@@ -17,8 +17,9 @@ from itertools import combinations
 
 import numpy as np
 
-DIGITS = 4
-"""Length of every list in the miniature."""
+DIGITS = 3
+"""Length of every list in the miniature. The tokens of the first, the inner and the last digit differ,
+so a model without positional encoding can still tell three places apart."""
 
 State = tuple[int, ...]
 
@@ -62,7 +63,7 @@ FAMILIES: tuple[Family, ...] = (
         phrase="rotate by {c}",
         code="x[{c}:] + x[:{c}]",
         apply=lambda x, c: x[c:] + x[:c],
-        constants=(1, 2, 3),
+        constants=(1, 2),
     ),
     Family(
         name="negate",

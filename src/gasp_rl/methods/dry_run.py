@@ -1,0 +1,36 @@
+"""What a run would do: its settings and two rendered prompts. Loads no weights."""
+
+from gasp_rl.config import Config
+from gasp_rl.methods.session import load_goalposts
+from gasp_rl.miniature import assets
+from gasp_rl.roles.prompts import load_prompts
+from gasp_rl.types import Axis
+
+
+def describe(config: Config) -> str:
+    """The resolved settings as JSON, the rollouts of a step, and a lemma prompt on each axis."""
+    goalposts = load_goalposts(config)
+    prompts = load_prompts(assets.model_folder(config.model.path))
+    parts = [config.model_dump_json(indent=1), f"{len(goalposts)} goalposts", _budget(config)]
+    if config.method == "gasp":
+        inputs = config.teacher.inputs
+        for axis in Axis:
+            prompt = prompts.lemma(goalposts[0], axis, inputs)
+            parts.append(f"--- lemma prompt, {axis} axis ({prompts.version})\n{prompt}")
+    else:
+        parts.append(f"--- prompt ({prompts.version})\n{prompts.question(goalposts[0])}")
+    return "\n\n".join(parts)
+
+
+def _budget(config: Config) -> str:
+    """Completions of one step, by arithmetic: the most that rejection sampling may draw."""
+    if config.method == "rlvr":
+        return f"student rollouts in a step: {config.rlvr.questions * config.rlvr.attempts}"
+    teacher = config.teacher
+    proposals = 2 * teacher.goalposts_per_round * teacher.proposals_per_prompt
+    rounds = f"{proposals} to {proposals * teacher.max_attempts}"
+    probes = proposals * teacher.max_attempts * config.probe.n
+    attempts = config.student.tasks * config.student.attempts
+    return (
+        f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"
+    )
