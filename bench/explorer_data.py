@@ -111,8 +111,8 @@ def fake_trace(text: str, dice: np.random.Generator) -> TokenTrace:
 class Synthesis:
     """One synthetic run in the making."""
 
-    def __init__(self, store: RunStore, seed: int, goalposts: int, fast: bool) -> None:
-        self.store, self.seed, self.fast = store, seed, fast
+    def __init__(self, store: RunStore, seed: int, steps: int, goalposts: int, fast: bool) -> None:
+        self.store, self.seed, self.steps, self.fast = store, seed, steps, fast
         dice = rng(0, 0, "goalposts")
         self.goals = {f"g{i:03d}": draw_pipeline(dice, 6 + i % 4) for i in range(goalposts)}
         store.note("synthetic", "made by bench/explorer_data.py: no model was trained")
@@ -124,7 +124,7 @@ class Synthesis:
         self.solved: set[str] = set()
 
     def skill(self, step: int) -> float:
-        return 2.4 + 3.0 * (1 - math.exp(-step / 60)) + 0.2 * self.seed
+        return 2.4 + 3.0 * (1 - math.exp(-2 * step / self.steps)) + 0.2 * self.seed
 
     def chance(self, pipeline: Pipeline, step: int) -> float:
         return 1 / (1 + math.exp(1.6 * (len(pipeline.ops) - self.skill(step))))
@@ -466,7 +466,7 @@ def synthesise(
         }
     )
     with RunStore.create(config, path, recipe=f"steps = {steps}\n") as store:
-        synthesis = Synthesis(store, seed, goalposts, fast)
+        synthesis = Synthesis(store, seed, steps, goalposts, fast)
         for step in range(1, steps + 1):
             synthesis.run_step(step, proposals, attempts)
         store.note("finished", "all steps run")

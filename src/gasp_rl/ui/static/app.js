@@ -42,10 +42,13 @@ G.App = class {
 
   async follow() {
     const { page, params } = G.readAddress();
-    const same = page === this.page && (params.run || this.run) === this.run;
-    if (same && this.context) {
+    const before = this.params || {};
+    const changed = [...new Set([...Object.keys(params), ...Object.keys(before)])].filter((key) => key !== "run" && params[key] !== before[key]);
+    const same = page === this.page && (params.run || this.run) === this.run && this.current.onParams;
+    if (same && changed.every((key) => this.current.own.includes(key))) {
       this.params = this.context.params = params;
-      if (this.current.onParams && this.current.onParams(params)) return;
+      this.current.onParams(params);
+      return;
     }
     await this.draw(page, params);
   }

@@ -142,6 +142,6 @@ G.rewardCurve = (band, rate) => {
     G.svg("rect", { class: "band", x: x(band.low), width: x(band.high) - x(band.low), y: 4, height: height - 22 }),
     G.svg("line", { class: "axis", x1: x(0), x2: x(1), y1: y(0), y2: y(0) }),
     G.svg("path", { d: path }),
-    [0, band.low, band.high, 1].map((t) => G.svg("text", { x: x(t), y: height - 4, "text-anchor": t === 1 ? "end" : t === 0 ? "start" : "middle" }, G.percent(t))),
+    [0, band.low, band.high, 1].filter((t) => t || band.low > 0.15).map((t) => G.svg("text", { x: x(t), y: height - 4, "text-anchor": t === 1 ? "end" : t === 0 ? "start" : "middle" }, G.percent(t))),
     rate && G.svg("circle", { cx: x(p), cy: y(Math.min(1, G.learnability(p, band.peak, band.sharpness))), r: 5, fill: G.colour(p), class: "dot" }));
 };

@@ -15,7 +15,7 @@ G.pages.compare = async (root, ctx) => {
       G.h("input", { type: "checkbox", checked: chosen.includes(name), onchange: (e) => { chosen = e.target.checked ? [...chosen, name].slice(-8) : chosen.filter((n) => n !== name); ctx.set({ runs: chosen.join(",") }); draw(); } }), ` ${name}`))),
     body]);
   await draw();
-  return { onTheme: draw, onParams: () => true };
+  return { onTheme: draw };
 };
 
 G.comparison = (c, ctx) => [

@@ -163,7 +163,13 @@ G.pages.curriculum = async (root, ctx) => {
       g: () => { const g = pane.dataset.goalpost; if (g) ctx.go("goalposts", { id: g }); },
       d: () => { const tabs = pane.querySelector(".tabs"); if (tabs) tabs.pick("program"); },
     },
-    onParams: (params) => { if (params.node && params.node !== pane.dataset.id) select(params.node, false); return true; },
+    own: ["node", "tab", "open"],
+    onParams: async (params) => {
+      const id = params.node;
+      if (!id || id === pane.dataset.id) return;
+      if ([...tree.children].some((r) => r.dataset.id === id)) select(id, false);
+      else await draw();
+    },
     onSteps: () => { slider.max = ctx.history.last; if (!state.step) { slider.value = ctx.history.last; if (!tree.contains(document.activeElement)) draw(); } },
     close: () => clearInterval(state.timer),
   };

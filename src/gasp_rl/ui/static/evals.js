@@ -38,7 +38,7 @@ G.pages.evals = async (root, ctx) => {
       G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
     G.questions(of, policies, value),
   ]);
-  return { onParams: () => true };
+  return {};
 };
 
 G.questions = (rows, policies, value) => {

@@ -38,7 +38,7 @@ G.pages.funnel = async (root, ctx) => {
       G.choice("Axis", ctx.params.axis, [["", "any"], ["io", "io"], ["f", "f"]], change("axis"))),
     bars, list]);
   await Promise.all([draw(), examples()]);
-  return { onSteps: draw, onParams: () => { draw(); examples(); return true; } };
+  return { onSteps: draw };
 };
 
 G.funnelCard = (stage, rows, params, onpick) => {

@@ -41,7 +41,7 @@ G.pages.goalposts = async (root, ctx) => {
 
   G.append(root, [G.h("h1", null, "Goalposts"), summary, G.h("div", { class: "split wide" }, board, pane), G.grid(ctx)]);
   await draw();
-  return { onSteps: draw, onParams: (p) => { if (p.id && p.id !== pane.dataset.id) pick(p.id); return true; } };
+  return { onSteps: draw, own: ["id"], onParams: (p) => { if (p.id && p.id !== pane.dataset.id) pick(p.id); } };
 };
 
 G.showGoalpost = async (pane, ctx, id) => {

@@ -60,7 +60,6 @@ G.pages.overview = async (root, ctx) => {
   return {
     onSteps: async () => { drawAll(); drawHealth(await ctx.ask("overview")); },
     onTheme: drawCurves,
-    onParams: () => true,
   };
 };
 

@@ -65,7 +65,7 @@ G.pages.rollouts = async (root, ctx) => {
     if (by) { e.preventDefault(); move(by); }
   });
   await draw();
-  return { keys: { j: () => move(1), k: () => move(-1), c: () => { const b = pane.querySelector("[data-colour]"); if (b) { b.selectedIndex = (b.selectedIndex + 1) % b.length; b.dispatchEvent(new Event("change")); } } }, onParams: (p) => { if (p.id !== pane.dataset.id && p.id) pick(p.id, true); return true; } };
+  return { keys: { j: () => move(1), k: () => move(-1), c: () => { const b = pane.querySelector("[data-colour]"); if (b) { b.selectedIndex = (b.selectedIndex + 1) % b.length; b.dispatchEvent(new Event("change")); } } }, own: ["id"], onParams: (p) => { if (p.id && p.id !== pane.dataset.id) pick(p.id, true); } };
 };
 
 G.showRollout = async (pane, ctx, id) => {
