@@ -24,7 +24,8 @@ CONFIRMATION = "confirmation"
 class MiningPolicy(Protocol):
     """Something that attempts questions: a model with a sandbox behind it, or a synthetic rate."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def attempt(self, questions: Sequence[Question], n: int, seed: int) -> list[list[bool]]:
         """`n` judged samples of each question, in order: whether each was right."""
@@ -195,7 +196,7 @@ def mine(
         )
         for question in left
     )
-    ids = {question.key: question.id for question in questions}
+    ids: dict[str, str] = {question.key: question.id for question in questions}
     known = {ids[key]: who for key, who in solved_by.items() if key in ids}
     return Mined(goalposts, known, tuple(costs))
 

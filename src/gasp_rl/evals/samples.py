@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from gasp_rl.errors import StoreError
 from gasp_rl.evals.judge import Judgement
@@ -226,6 +227,19 @@ class SampleStore:
                 f"{self.path} holds samples made with {name} = {stored.get(name)!r}, not "
                 f"{fresh.get(name)!r}: resume with the same settings or write to another file"
             )
+
+
+def stored_settings(path: Path) -> dict[str, Any]:
+    """The settings that a samples file was made with. Raises `StoreError` where there is none."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no samples file here")
+    try:
+        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        rows = db.execute("select name, value from setting").fetchall()
+        db.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: not a samples file: {error}") from None
+    return {name: json.loads(value) for name, value in rows}
 
 
 def _sample(benchmark: str, row: Sequence[Any]) -> Sample:

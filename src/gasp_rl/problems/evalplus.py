@@ -17,7 +17,7 @@ from gasp_rl.errors import DataError
 from gasp_rl.problems.rows import Loaded, Row, Skipped, collect
 from gasp_rl.problems.schema import load_questions, write_questions
 from gasp_rl.sandbox import Func, Sandbox
-from gasp_rl.sandbox.canonical import encode, parse_literal
+from gasp_rl.sandbox.canonical import parse_literal
 from gasp_rl.tasks.question import Form, Match, Question
 from gasp_rl.types import Example
 
@@ -130,7 +130,8 @@ def _arguments(row: Row, task: str, given: object) -> str:
     try:
         converters = _MBPP_ARGUMENTS.get(task, (_keep,))
         values = [convert(value) for convert, value in zip(cycle(converters), given)]
-        return ", ".join(encode(value).decode() for value in values)
+        # Not the canonical form: that sorts dictionaries, and programs may look at their order.
+        return ", ".join(map(repr, values))
     except (TypeError, ValueError, AttributeError) as error:
         row.fail(f"input {given!r:.100} does not fit task {task}: {error}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gasp_rl.errors import DataError
-from gasp_rl.problems.evalplus import load_evalplus, load_evalplus_statements
+from gasp_rl.problems.evalplus import Tests, load_evalplus, load_evalplus_statements
 from gasp_rl.problems.hub import livecodebench_from_hub
 from gasp_rl.problems.livecodebench import load_livecodebench
 from gasp_rl.problems.rows import Loaded
@@ -67,12 +67,11 @@ def _lcb(selection: Selection) -> NamedSet:
     return NamedSet(_LCB, lambda path, s: load_livecodebench(path, s.skip_broken), selection)
 
 
-def _evalplus(stem: str, tests: str) -> NamedSet:
+def _evalplus(stem: str, tests: Tests) -> NamedSet:
     def load(path: Path, source: Source) -> Loaded:
         if source.sandbox is None:
             return load_evalplus_statements(path, source.skip_broken)
-        which = "base" if tests == "base" else "plus"
-        return load_evalplus(path, source.sandbox, which, source.cache, source.skip_broken)
+        return load_evalplus(path, source.sandbox, tests, source.cache, source.skip_broken)
 
     folder = "humaneval_plus" if stem == "HumanEvalPlus" else "mbpp_plus"
     places = (f"{folder}/{folder}.jsonl.gz", f"{stem}.jsonl.gz", f"{stem}.jsonl")
@@ -118,6 +117,12 @@ SETS: dict[str, NamedSet] = {
 }
 
 _BOTH = {"cruxeval": ("cruxeval-o", "cruxeval-i")}
+
+
+def default_cache() -> Path:
+    """Where computed expected outputs are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "gasp-rl"
 
 
 def expand(names: str) -> list[str]:

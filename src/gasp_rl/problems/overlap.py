@@ -133,7 +133,7 @@ def _near_embeddings(
     vectors_left = np.stack([embed(text) for text in words_left])
     vectors_right = np.stack([embed(text) for text in words_right])
     for i, row in enumerate(vectors_left @ vectors_right.T):
-        for j in np.flatnonzero(row >= COSINE):
+        for j in np.flatnonzero(row >= COSINE).tolist():
             yield Overlap(_name(left[i]), _name(right[j]), "embedding", float(row[j]))
 
 

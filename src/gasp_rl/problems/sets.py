@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gasp_rl.problems.rows import Loaded, Row, Skipped, collect
-from gasp_rl.sandbox.canonical import LiteralError, encode, parse_literal
+from gasp_rl.sandbox.canonical import LiteralError, parse_literal
 from gasp_rl.tasks.question import Form, Question
 from gasp_rl.types import Example
 
@@ -164,7 +164,7 @@ def _apps_test(row: Row, test: object, kind: str) -> Example | None:
     lines = given.split("\n")
     if not all(is_literal(line) for line in lines):
         return None
-    return Example(", ".join(line.strip() for line in lines), encode(outputs[0]).decode())
+    return Example(", ".join(line.strip() for line in lines), repr(outputs[0]))
 
 
 def is_literal(text: str) -> bool:
