@@ -14,7 +14,6 @@ from gasp_rl.rng import seed_for
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.tasks.question import Question
 
-
 _ENGINE = EngineConfig()
 
 
