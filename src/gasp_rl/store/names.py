@@ -23,7 +23,7 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("lift/accept_rate", "share", "accepted among proposed lifts"),
     MetricName("lemma/pass_rate", "share", "mean probe pass rate of accepted lemmas"),
     MetricName("lift/pass_rate", "share", "mean probe pass rate of accepted lifts"),
-    MetricName("novelty/nearest_mean", "share", "mean cosine to the nearest accepted task"),
+    MetricName("novelty/nearest_mean", "number", "mean cosine to the nearest accepted task"),
     MetricName("student/reward/*", "number", "mean reward of attempts of this kind"),
     MetricName("student/correct/*", "share", "right among attempts of this kind"),
     MetricName("student/correct_at/*", "share", "right among attempts with this label or depth"),
