@@ -127,6 +127,18 @@ class RunReader:
             for record in self.goalpost_records()
         ]
 
+    def goalpost_ids(self) -> list[str]:
+        """Ids of every goalpost, in the order in which they were added."""
+        return [row["id"] for row in self._rows("select id from goalpost order by rowid")]
+
+    def goalposts_solved(self) -> list[str]:
+        """Ids of goalposts with a right sample of a trained policy, sorted."""
+        rows = self._rows(
+            "select distinct goalpost as id from goalpost_attempt where step > 0 and correct > 0"
+            " order by 1"
+        )
+        return [row["id"] for row in rows]
+
     def goalpost(self, id: str) -> GoalpostDetail:
         """One goalpost with its statement."""
         row = self._row("select question from goalpost where id = ?", id)

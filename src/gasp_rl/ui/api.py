@@ -90,6 +90,7 @@ def overview(reader: RunReader) -> dict[str, Any]:
         "config": plain(reader.config()),
         "environment": plain(reader.environment()),
         "counts": reader.counts(),
+        "goalposts": reader.goalpost_ids(),
     }
 
 

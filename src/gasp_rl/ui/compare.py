@@ -63,7 +63,7 @@ def compare_runs(readers: Sequence[RunReader]) -> Comparison:
     configs = [reader.config() for reader in readers]
     names = tuple(reader.path.name for reader in readers)
     last = [steps[-1].metrics if (steps := reader.steps()) else {} for reader in readers]
-    solved = [solved_goalposts(reader) for reader in readers]
+    solved = [set(reader.goalposts_solved()) for reader in readers]
     return Comparison(
         runs=names,
         groups=tuple(tuple(names[i] for i in group) for group in group_by_config(configs)),
@@ -130,11 +130,6 @@ def group_by_config(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
         settings.pop("store.dir", None)
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(index)
     return list(groups.values())
-
-
-def solved_goalposts(reader: RunReader) -> set[str]:
-    """Goalposts with a right sample of a trained policy."""
-    return {goalpost.id for goalpost in reader.goalposts() if goalpost.solved}
 
 
 def paired_differences(readers: Sequence[RunReader]) -> list[PairedDifference]:

@@ -46,7 +46,7 @@ def status(reader: RunReader) -> Status:
         finished=reader.info().get("finished", ""),
         seconds=sum(step.seconds for step in steps),
         goalposts=counts["goalpost"],
-        goalposts_solved=sum(g.solved > 0 for g in reader.goalposts()),
+        goalposts_solved=len(reader.goalposts_solved()),
         nodes=counts["node"],
         proposals=counts["proposal"],
         rollouts=counts["rollout"],

@@ -69,13 +69,14 @@ G.App = class {
       this.params = params;
       this.frame(runs, main);
       const ctx = this.context = {
-        source: this.source, run, params, history: this.history, config: this.config, board: this.board,
+        source: this.source, run, params, history: this.history, config: this.config, opened: this.opened, board: this.board,
         ask: (what, query) => this.source.ask(run, what, query),
         set: (change) => { if (serial === this.serial) this.set(change); },
         go: (to, more) => { location.hash = G.address(to, more); },
         redraw: () => this.draw(this.page, this.params),
         keep: () => Object.fromEntries(Object.entries(this.params).filter(([k]) => k !== "id" && k !== "node")),
       };
+      this.opened = null;
       const made = await G.pages[page](main, ctx);
       if (serial !== this.serial) { if (made.close) made.close(); return; }
       this.current = made;
@@ -101,11 +102,11 @@ G.App = class {
   async openRun(run) {
     if (run === this.run) return;
     if (this.unfollow) this.unfollow();
-    const [overview, board] = await Promise.all([this.source.ask(run, "overview"), this.source.ask(run, "goalposts")]);
-    const steps = await this.source.ask(run, "steps");
+    const [overview, steps] = await Promise.all([this.source.ask(run, "overview"), this.source.ask(run, "steps")]);
     this.run = run;
+    this.opened = overview;
     this.config = overview.config;
-    this.board = new Set(board.map((g) => g.id));
+    this.board = new Set(overview.goalposts);
     this.history = new G.History();
     this.history.add(steps);
     this.unfollow = this.source.follow(run, this.history.last, (more) => this.arrived(more), () => { this.run = ""; this.draw(this.page, this.params); });

@@ -11,7 +11,7 @@ G.NICE = {
 };
 
 G.pages.overview = async (root, ctx) => {
-  const [view, names] = await Promise.all([ctx.ask("overview"), ctx.source.names(ctx.run)]);
+  const [view, names] = await Promise.all([ctx.opened || ctx.ask("overview"), ctx.source.names(ctx.run)]);
   const about = (name) => names.about[name] || { unit: "number", meaning: name };
   const tiles = G.h("div", { class: "tiles" });
   const curves = G.h("div", { class: "curves" });
