@@ -46,7 +46,7 @@ class EngineConfig(Section):
     sample_rows: int = Field(1024, ge=1)
     """Rows decoded at once."""
     train_tokens: int = Field(8192, ge=16)
-    """Tokens in one packed micro-batch; halves itself when memory runs out."""
+    """Tokens in one packed micro-batch."""
     threads: int | None = Field(None, ge=1)
     """Torch's CPU threads; none leaves torch's own choice."""
 
@@ -162,8 +162,11 @@ class StudentConfig(Section):
         "abduction",
     )
     """Kinds that an accepted program is turned into, drawn uniformly."""
-    learn_from_probes: bool = False
-    """Also train on the probes of accepted proposals, which the paper throws away."""
+    replay: bool = True
+    """Fill the solver phase up with tasks of earlier steps when this step brought too few."""
+    learn_from_probes: Literal["none", "accepted", "valid"] = "none"
+    """Also train on probes, which the paper throws away: on those of accepted proposals, or of all
+    that ran."""
     sampling: SamplingConfig = SamplingConfig()
     """How attempts are sampled."""
     reward_right: float = 1.0
@@ -282,7 +285,7 @@ def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
 def parse_config(tree: dict[str, Any], origin: str) -> Config:
     """Validate a nested mapping; the first problem becomes one sentence that names its origin."""
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(_over(Config().model_dump(), tree))
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
@@ -290,6 +293,16 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
             raise ConfigError(f"{origin}: unknown key {key}{_nearest(key)}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})") from None
+
+
+def _over(defaults: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
+    """A section that sets one key keeps the defaults of its others."""
+    merged = dict(defaults)
+    for key, value in tree.items():
+        under = merged.get(key)
+        both = isinstance(under, dict) and isinstance(value, dict)
+        merged[key] = _over(under, value) if both else value
+    return merged
 
 
 def recipe_text(recipe: str | Path) -> str:

@@ -52,10 +52,17 @@ class Proposal:
         return replace(self, rejection=reason, detail=detail)
 
 
-_REASON = {Verdict.UNSAFE: Rejection.UNSAFE} | dict.fromkeys(
-    (Verdict.NONDETERMINISTIC, Verdict.IMPURE), Rejection.NON_DETERMINISTIC
-)
-"""Everything else that is not OK means that the program fails on its own inputs."""
+def _reason(result: Result) -> Rejection:
+    """Which reason a verdict is; all others mean that the program fails on its own inputs."""
+    match result.verdict:
+        case Verdict.UNSAFE:
+            return Rejection.UNSAFE
+        case Verdict.IMPURE if result.detail.startswith("import "):
+            return Rejection.UNSAFE  # refused for what it imports, before it ran
+        case Verdict.NONDETERMINISTIC | Verdict.IMPURE:
+            return Rejection.NON_DETERMINISTIC
+        case _:
+            return Rejection.FAILS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +123,7 @@ class Teacher:
 
     def _with_task(self, proposal: Proposal, result: Result) -> Proposal:
         if not result.ok:
-            reason = _REASON.get(result.verdict, Rejection.FAILS)
-            return proposal.rejected(reason, f"{result.verdict}: {result.detail}".rstrip(": "))
+            return proposal.rejected(_reason(result), f"{result.verdict}: {result.detail}".rstrip(": "))
         assert proposal.draft is not None
         pairs = tuple(
             Example(text, output.decode())

@@ -111,25 +111,37 @@ class Gasp:
                 prompt=self.student.engine.tokenizer.encode_prompt(p.request.prompt),
                 completion=p.completion,
                 reward=p.reward,
+                temperature=self.config.teacher.sampling.temperature,
             )
             for i, p in zip(ids, proposals, strict=True)
         ]
-        learnt = [p for p in proposals if p.accepted and self.config.student.learn_from_probes]
         probes = [
             experience
-            for p in learnt
-            for experience in self._experiences(journal.trained_probes(p), p.probes)
+            for p in proposals
+            if self._learns_from_probes_of(p)
+            for experience in self._experiences(
+                journal.trained_probes(p), p.probes, self.config.probe.temperature
+            )
         ]
         groups = [f"{Role.TEACHER}/{p.request.stage}" for p in proposals]
         groups += [f"{Role.STUDENT}/{TaskKind.INDUCTION}"] * len(probes)
         self._update(teacher + probes, groups, journal)
         return nodes
 
+    def _learns_from_probes_of(self, proposal: Proposal) -> bool:
+        match self.config.student.learn_from_probes:
+            case "none":
+                return False
+            case "accepted":
+                return proposal.accepted
+            case "valid":
+                return bool(proposal.probes)
+
     def _solver_phase(self, step: int, fresh: Sequence[Node], journal: Journal) -> None:
         """The student attempts this iteration's tasks, then older ones, each as one of the kinds."""
         settings = self.config.student
         draw = rng(self.config.seed, step, "solver/tasks")
-        older = [n for n in self.buffers.nodes if n not in fresh]
+        older = [n for n in self.buffers.nodes if n not in fresh] if settings.replay else []
         order = [*fresh, *(older[int(i)] for i in draw.permutation(len(older)))]
         nodes = order[: settings.tasks]
         tasks = [retell(n.task, TaskKind(draw.choice(settings.kinds)), draw) for n in nodes]
@@ -147,15 +159,19 @@ class Gasp:
                 for task, group in zip(tasks, groups, strict=True)
                 for _ in group
             ]
-            self._update(self._experiences(ids, flat), labels, journal)
+            experiences = self._experiences(ids, flat, settings.sampling.temperature)
+            self._update(experiences, labels, journal)
 
-    def _experiences(self, ids: Sequence[str], attempts: Sequence[Attempt]) -> list[Experience]:
+    def _experiences(
+        self, ids: Sequence[str], attempts: Sequence[Attempt], temperature: float
+    ) -> list[Experience]:
         return [
             Experience(
                 id=i,
                 prompt=a.prompt_tokens,
                 completion=a.completion,
                 reward=student_reward(a.judgement.outcome, self.config.student),
+                temperature=temperature,
             )
             for i, a in zip(ids, attempts, strict=True)
         ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gasp_rl.config import Config
 from gasp_rl.curriculum.lineage import Node
+from gasp_rl.engines.protocol import Engine
 from gasp_rl.evals.policy import Policy
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.session import Session, open_session
@@ -22,10 +23,17 @@ KEEP_LAST = 2
 
 
 def train(
-    config: Config, dir: Path | None = None, recipe: str = "", progress: Progress | None = None
+    config: Config,
+    dir: Path | None = None,
+    recipe: str = "",
+    progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Path:
-    """Run a configuration from its start; returns the run's folder."""
-    with RunStore.create(config, dir, recipe) as store, open_session(config) as session:
+    """Run a configuration from its start; returns the run's folder.
+
+    engine: takes the place of the one that `config.engine` names.
+    """
+    with RunStore.create(config, dir, recipe) as store, open_session(config, engine) as session:
         store.add_goalposts(
             GoalpostRecord(id=g.id, source=g.source, question=g.statement)
             for g in session.goalposts
@@ -34,10 +42,12 @@ def train(
         return store.path
 
 
-def resume(path: Path, progress: Progress | None = None) -> Path:
+def resume(
+    path: Path, progress: Progress | None = None, engine: Engine | None = None
+) -> Path:
     """Continue a run from its last checkpoint, to the same end as if it had not stopped."""
     config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
-    with RunStore.open(path) as store, open_session(config) as session:
+    with RunStore.open(path) as store, open_session(config, engine) as session:
         done = 0
         if points := store.resume_points():
             done = points[0].step

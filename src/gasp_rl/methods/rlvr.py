@@ -48,6 +48,7 @@ class Rlvr:
                     prompt=a.prompt_tokens,
                     completion=a.completion,
                     reward=student_reward(a.judgement.outcome, self.config.student),
+                    temperature=params.temperature,
                 )
                 for i, a in zip(ids, (a for group in groups for a in group), strict=True)
             ]

@@ -44,14 +44,17 @@ class Session:
 
 
 @contextmanager
-def open_session(config: Config) -> Iterator[Session]:
-    """Load the data, start the sandbox and the engine; close both at the end."""
+def open_session(config: Config, engine: Engine | None = None) -> Iterator[Session]:
+    """Load the data, start the sandbox and the engine; close both at the end.
+
+    engine: takes the place of the one that `config.engine` names.
+    """
     goalposts = load_goalposts(config)
     validation = load_validation(config)
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
     with Sandbox(config.sandbox) as sandbox:
-        engine = build_engine(config, folder)
+        engine = engine or build_engine(config, folder)
         try:
             student = Student(engine, prompts, Judge(sandbox))
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))

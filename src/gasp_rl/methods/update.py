@@ -12,12 +12,15 @@ from gasp_rl.types import Metrics, Tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experience:
-    """A rewarded completion. `id` is that of its record in the run's store."""
+    """A rewarded completion. `id` is that of its record in the run's store; `temperature` is what
+    it was sampled at, so that the trainer tempers its log-probabilities alike.
+    """
 
     id: str
     prompt: Tokens
     completion: Completion
     reward: float
+    temperature: float = 1.0
 
 
 def update(
@@ -33,6 +36,7 @@ def update(
             tokens_T=e.completion.tokens_T,
             logprobs_T=e.completion.logprobs_T,
             advantages_T=(float(advantage),) * len(e.completion.tokens_T),
+            temperature=e.temperature,
         )
         for e, advantage in zip(experiences, advantages, strict=True)
     ]

@@ -1,0 +1,116 @@
+"""The whole loop with a scripted policy: real sandbox, real store, real resume."""
+
+from pathlib import Path
+
+import pytest
+
+from gasp_rl.config import Config
+from gasp_rl.engines.scripted import ScriptedEngine
+from gasp_rl.methods import loop
+from gasp_rl.store.progress import Silent
+from gasp_rl.store.run import RunStore
+from gasp_rl.types import Rejection
+from tests.methods.conftest import write
+
+
+def metrics_of(run: Path) -> list[dict[str, float]]:
+    with RunStore.open_readonly(run) as reader:
+        return [dict(step.metrics) for step in reader.steps()]
+
+
+def test_every_proposal_is_kept_with_its_reason_and_the_funnel_adds_up(
+    config: Config, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    for metrics in metrics_of(run):
+        fallen = sum(metrics[f"propose/reject/{reason}"] for reason in Rejection)
+        assert metrics["propose/written"] == fallen + metrics["propose/accepted"]
+    with RunStore.open_readonly(run) as reader:
+        verdicts = {row.verdict for row in reader.funnel()}
+        assert sum(row.count for row in reader.funnel()) == reader.count_proposals()
+        reached = {"unparsable", "unsafe", "fails", "accepted", "too-easy", "too-hard"}
+        assert reached <= verdicts
+        for node in reader.accepted():
+            rate = node.summary.pass_rate
+            assert rate is not None
+            band = config.teacher.lemma if node.summary.stage == "lemma" else config.teacher.lift
+            assert band.low <= rate.value <= band.high
+            root = node.summary.goalpost
+            assert reader.has_goalpost(root)
+            if node.summary.stage == "lift":
+                assert root not in node.prompt
+                assert "something hard" not in node.prompt
+
+
+def test_lifts_inherit_the_axis_of_their_lemma(
+    config: Config, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    with RunStore.open_readonly(run) as reader:
+        nodes = {node.summary.id: node.summary for node in reader.accepted()}
+    lifts = [node for node in nodes.values() if node.stage == "lift"]
+    assert lifts
+    assert all(nodes[lift.parent].axis == lift.axis for lift in lifts)
+    assert {node.axis for node in nodes.values()} == {"io", "f"}
+
+
+def test_goalposts_and_hidden_tests_never_become_training_rows(
+    config: Config, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    loop.train(config, tmp_path / "run", engine=engine)
+    student_rows = [
+        bytes(t for t in row.prompt if t < 256).decode()
+        for batch in engine.batches
+        for row in batch
+        if b"You are a teacher" not in bytes(t for t in row.prompt if t < 256)
+    ]
+    assert student_rows
+    assert not any("something hard" in prompt for prompt in student_rows)
+
+
+@pytest.mark.parametrize("method", ["gasp", "rlvr"])
+def test_the_same_seed_gives_the_same_run(config: Config, method: str, tmp_path: Path) -> None:
+    config = config.model_copy(update={"method": method})
+    runs = [
+        loop.train(config, tmp_path / name, engine=ScriptedEngine(write)) for name in ("a", "b")
+    ]
+    assert metrics_of(runs[0]) == metrics_of(runs[1])
+    other = config.model_copy(update={"seed": 1})
+    third = loop.train(other, tmp_path / "c", engine=ScriptedEngine(write))
+    assert metrics_of(third) != metrics_of(runs[0])
+
+
+class Stop(Exception):
+    """Stands for a crash between two steps."""
+
+
+class StopsAfter(Silent):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def step_committed(self, step: int, seconds: float, metrics: dict[str, float]) -> None:
+        if step == self.step:
+            raise Stop
+
+
+@pytest.mark.parametrize("crash", [1, 2, 3])
+def test_resuming_equals_not_having_stopped(config: Config, crash: int, tmp_path: Path) -> None:
+    whole = loop.train(config, tmp_path / "whole", engine=ScriptedEngine(write))
+    broken = tmp_path / "broken"
+    with pytest.raises(Stop):
+        loop.train(
+            config, broken, progress=StopsAfter(crash), engine=ScriptedEngine(write)
+        )
+    loop.resume(broken, engine=ScriptedEngine(write))
+    assert metrics_of(broken) == metrics_of(whole)
+
+
+def test_rlvr_trains_on_the_pool_alone(
+    config: Config, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    config = config.model_copy(update={"method": "rlvr"})
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    rows = [row for batch in engine.batches for row in batch]
+    assert len(rows) == config.steps * config.rlvr.questions * config.rlvr.attempts
+    with RunStore.open_readonly(run) as reader:
+        assert reader.count_proposals() == 0

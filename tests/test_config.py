@@ -1,0 +1,90 @@
+"""Configuration: every shipped recipe resolves; a wrong one says what to do in one sentence."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gasp_rl.config import (
+    Config,
+    describe_keys,
+    known_keys,
+    load_config,
+    parse_config,
+    recipe_names,
+)
+from gasp_rl.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_resolve_and_name_their_hardware(name: str) -> None:
+    config = load_config(name)
+    assert config.hardware
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_defaults_are_the_papers() -> None:
+    config = Config()
+    assert config.probe.n == 10
+    assert (config.teacher.shown, config.teacher.inputs) == (2, 5)
+    assert (config.student.tasks, config.rlvr.attempts) == (64, 8)
+    assert (config.novelty.threshold, config.optim.lr, config.loss.kl_coef) == (0.95, 1e-6, 0)
+    lemma, lift = config.teacher.lemma, config.teacher.lift
+    assert (lemma.low, lemma.high, lemma.peak, lemma.sharpness) == (0.3, 0.7, 0.5, 5)
+    assert (lift.low, lift.high, lift.peak, lift.sharpness) == (0.1, 0.5, 0.1, 1)
+
+
+def test_overrides_reach_their_key() -> None:
+    config = load_config("miniature", ["steps=7", "teacher.lift.low=0.05", "name=mine"])
+    assert (config.steps, config.teacher.lift.low, config.name) == (7, 0.05, "mine")
+    assert config.teacher.lift.high == 0.5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["stepps=3"], "unknown key stepps; did you mean steps?"),
+        (["optim.lrr=1"], r"unknown key optim\.lrr; did you mean optim\.lr\?"),
+        (["steps=0"], "steps: Input should be greater than or equal to 1"),
+        (["steps"], "write it as key.path=value"),
+        (["steps.x=1"], "steps is a value, not a section"),
+        (["teacher.shown=5"], "shown 5 must be below inputs 5"),
+        (["teacher.lemma.low=0.9"], "must be in this order"),
+        (["method=magic"], "method"),
+        (["name=../up"], "name"),
+    ],
+)
+def test_bad_overrides_are_one_sentence(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load_config("miniature", overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_broken_recipes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean miniature"):
+        load_config("minature")
+    with pytest.raises(ConfigError, match="no such recipe file"):
+        load_config(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("steps = ")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(broken)
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(broken)
+
+
+@given(st.dictionaries(st.sampled_from(["steps", "optim", "teacher", "x"]), st.integers()))
+def test_any_tree_is_taken_or_refused_in_one_sentence(tree: dict[str, int]) -> None:
+    try:
+        config = parse_config(dict(tree), "test")
+    except ConfigError as error:
+        assert str(error).startswith("test: ")
+    else:
+        assert isinstance(config, Config)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [path for path, _, meaning in describe_keys() if not meaning and "." in path] == []
+    assert len(known_keys()) == len(set(known_keys()))
