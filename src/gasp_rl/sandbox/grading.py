@@ -21,8 +21,13 @@ def _same_line(got: str, expected: str) -> bool:
     got, expected = got.strip(), expected.strip()
     if got == expected:
         return True
-    numbers = _decimals(expected)
-    return numbers is not None and numbers == _decimals(got)
+    numbers, mine = _decimals(expected), _decimals(got)
+    if numbers is None or mine is None:
+        return False
+    try:
+        return numbers == mine
+    except InvalidOperation:  # a signalling NaN cannot even be compared
+        return False
 
 
 def _decimals(line: str) -> list[Decimal] | None:

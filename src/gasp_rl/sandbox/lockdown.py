@@ -63,7 +63,7 @@ def lock(plan: Plan) -> tuple[list[Wall], bool]:
     return walls, plan.rich or os.getuid() == 0
 
 
-def install_filter(plan: Plan) -> Wall:
+def install_filter(plan: Plan, *, again: bool) -> Wall:
     """The mandatory wall. Never raises: an off wall makes the parent refuse to go on."""
     name = "seccomp"
     if "seccomp" in plan.skip:
@@ -71,7 +71,9 @@ def install_filter(plan: Plan) -> Wall:
     if _MACHINE not in AUDIT_ARCH:
         return Wall(name, False, f"no system-call table for {_MACHINE}: use x86_64 or aarch64")
     try:
-        seccomp.Installer(seccomp.build(_MACHINE, fork=True, threads=plan.rich, events=plan.rich))()
+        seccomp.Installer(
+            seccomp.build(_MACHINE, fork=True, again=again, threads=plan.rich, events=plan.rich)
+        )()
     except OSError as error:
         return Wall(
             name,

@@ -28,7 +28,8 @@ class Report(NamedTuple):
 
 
 _CALL = """
-import ctypes
+import ctypes, os
+X86 = os.uname().machine == "x86_64"
 libc = ctypes.CDLL(None, use_errno=True)
 def call(name, *args):
     getattr(libc, name).restype = ctypes.c_long
@@ -50,7 +51,7 @@ PROBES = {
     "read the parent's memory": "import os\n b = ctypes.create_string_buffer(64)\n"
     " v = (ctypes.c_size_t * 2)(ctypes.addressof(b), 8)\n"
     " return call('process_vm_readv', os.getppid(), v, 1, v, 1, 0) > 0",
-    "make memory executable": "import mmap\n return bool(mmap.mmap(-1, 4096, prot=7))",
+    "make memory executable": "return call('mmap', 0, 4096, 7, 0x22, -1, 0) != -1",
     "make a memory file": "return call('memfd_create', b'x', 0) >= 0",
     "raise a limit": "import resource as r\n s, h = r.getrlimit(r.RLIMIT_AS)\n"
     " r.setrlimit(r.RLIMIT_AS, (h + 1, h + 1))\n return True",
@@ -59,11 +60,11 @@ PROBES = {
     "mount": "return call('mount', b'x', b'/', b'tmpfs', 0, 0) == 0",
     "make a namespace": "return call('unshare', 0x10000000) == 0",
     "set up an io_uring": "return call('syscall', 425, 1, ctypes.create_string_buffer(512)) >= 0",
-    "load a BPF program": "return call('syscall', 321, 0, 0, 0) >= 0",
-    "use a kernel keyring": "return call('syscall', 250, 0, -3, 0) >= 0",
+    "load a BPF program": "return call('syscall', X86 and 321 or 280, 0, 0, 0) >= 0",
+    "use a kernel keyring": "return call('syscall', X86 and 250 or 219, 0, -3, 0) >= 0",
     "survive its parent": "return call('prctl', 1, 0, 0, 0, 0) == 0",
     "become another user": "import os\n os.setuid(0)\n return True",
-    "share memory by name": "import _posixshmem as p\n return p.shm_open('/gasp', 66, 384) >= 0",
+    "share memory by name": "return call('shmget', 77, 4096, 0o1600) >= 0",
 }
 _CONTROL = Check("def f(x): return sorted(x)", ("[2, 1]",), (b"[1, 2]",))
 
@@ -77,6 +78,8 @@ def judge_probe(result: Result) -> tuple[bool, str]:
     """Whether the attempt was refused, and how. Anything unclear counts as not refused."""
     if result.verdict is Verdict.OK:
         return result.outputs == (b"False",), "answered an error"
+    if "ModuleNotFoundError" in result.detail or "AttributeError" in result.detail:
+        return False, f"nothing was tried: {result.detail}"
     if result.verdict in (Verdict.DENIED, Verdict.RUNTIME_ERROR):
         return True, result.detail
     return False, f"{result.verdict} {result.detail}"

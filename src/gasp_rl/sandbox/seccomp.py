@@ -89,11 +89,11 @@ def _if_one_of(index: int, values: tuple[int, ...], then: int, otherwise: int) -
     return [_argument(index), *tests, (RET, otherwise, 0, 0), (RET, then, 0, 0)]
 
 
-def build(machine: str, *, fork: bool, threads: bool, events: bool) -> bytes:
+def build(machine: str, *, fork: bool, again: bool, threads: bool, events: bool) -> bytes:
     """The filter's instructions.
 
-    `fork` allows a plain fork (the zygote needs it); `threads` allows new threads; `events` allows
-    what asyncio needs.
+    `fork` allows a plain fork (the zygote needs it; its children lose it by RLIMIT_NPROC or by a
+    second filter, which `again` allows); `threads` allows new threads; `events` what asyncio needs.
     """
     p = _Program(machine)
     p.emit(LD, ARCH)
@@ -127,8 +127,7 @@ def build(machine: str, *, fork: bool, threads: bool, events: bool) -> bytes:
     # PR_SET_PDEATHSIG with SIGKILL, and nothing else: it cannot be switched off again
     kill_only = [_argument(0), (JEQ, 1, 0, 3), _argument(1), (JEQ, 9, 0, 1), (RET, ALLOW, 0, 0)]
     p.rule("prctl", [*kill_only, (RET, refused, 0, 0)])
-    if fork:  # the zygote; its children lose this by RLIMIT_NPROC or by a second filter
-        # the second filter itself
+    if again:
         p.on("seccomp", ALLOW)
     p.rule("clone", _clone_rule(fork=fork, threads=threads))
     p.emit(RET, KILL)

@@ -18,7 +18,7 @@ from typing import Any
 _words = str.split
 
 _MODULES = _words("""
-abc array bisect calendar cmath collections collections.abc copy dataclasses datetime
+abc array bisect calendar cmath collections collections.abc copy datetime
 decimal enum fractions functools heapq itertools json math numbers operator random re statistics
 string textwrap typing unicodedata""")
 
@@ -32,15 +32,24 @@ _PARTIAL = {  # impure modules with a pure part that programs like to import
     "os.path": _words("join basename dirname split splitext normpath commonprefix isabs sep"),
     "sys": _words("maxsize float_info setrecursionlimit maxunicode"),
 }
+# Modules of which only these names are safe. The rest can execute text that the rules did not see
+# (string annotations, field names) or read attributes by name; dataclasses, all of it.
+_ONLY = {
+    "enum": _words("Enum IntEnum Flag IntFlag auto unique"),
+    "functools": _words(
+        "reduce lru_cache cache partial cmp_to_key total_ordering cached_property partialmethod"
+    ),
+    "typing": _words("""
+    Any Callable ClassVar Collection Counter DefaultDict Deque Dict Final FrozenSet Generator
+    Generic
+    Hashable Iterable Iterator List Literal Mapping MutableMapping MutableSequence NamedTuple
+    NoReturn Optional OrderedDict Sequence Set Sized Text Tuple Type TypeVar Union cast"""),
+}
 _LEFT_OUT = {
-    "dataclasses": {"make_dataclass"},
-    "enum": {"EnumMeta", "EnumType"},
     "abc": {"ABCMeta"},
-    "functools": {"update_wrapper", "wraps", "WRAPPER_ASSIGNMENTS", "WRAPPER_UPDATES"},
     "operator": {"attrgetter", "methodcaller"},
     "random": {"SystemRandom"},
     "string": {"Formatter"},
-    "typing": {"get_type_hints", "ForwardRef"},
     "unicodedata": {"ucd_3_2_0"},
 }
 _BUILTINS = _words("""
@@ -64,6 +73,7 @@ _FRAMES = frozenset(
     tb_frame tb_next tb_lasti f_back f_builtins f_code f_globals f_locals f_trace f_lineno co_code
     co_consts co_names mro with_traceback register_at_fork""")
 )
+_READ_ONLY = frozenset({"__name__", "__import__", "__doc__"})
 _CLOCK = frozenset({"now", "today", "utcnow", "fromtimestamp"})
 
 
@@ -102,6 +112,8 @@ def _identifier_offence(node: ast.AST, clock: bool) -> tuple[bool, str] | None:
         return None
     if isinstance(node, ast.ClassDef) and node.keywords:
         return False, "class keyword"
+    if isinstance(node, ast.Name) and node.id in _READ_ONLY and not isinstance(node.ctx, ast.Load):
+        return False, f"assignment to {node.id}"
     for field in node._fields:
         value = getattr(node, field, None)
         for name in value if isinstance(value, list) else (value,):
@@ -149,8 +161,8 @@ def _stand_in(name: str) -> types.ModuleType:
         return _modules[name]
     module = types.ModuleType(name)
     real = importlib.import_module(name)
-    if name in _PARTIAL:
-        names = list(_PARTIAL[name])
+    if name in _PARTIAL or name in _ONLY:
+        names = list(_PARTIAL.get(name) or _ONLY.get(name, ()))
     else:
         names = getattr(real, "__all__", None) or [n for n in dir(real) if n[0] != "_"]
     for public in names:
@@ -193,7 +205,9 @@ def _import(
 
 
 def _checked(name: object) -> str:
-    if type(name) is not str or not name.isascii() or name[:1] == "_" or not is_allowed_name(name):
+    if type(name) is not str or not name.isascii() or name[:1] == "_":
+        raise AttributeError("teacher programs may not use this name")
+    if name in _CLOCK or not is_allowed_name(name):
         raise AttributeError("teacher programs may not use this name")
     return name
 

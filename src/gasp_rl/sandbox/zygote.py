@@ -58,7 +58,7 @@ def main(control: int, seed: int, site: list[str]) -> None:
     fork = getattr(ctypes.PyDLL(None), "_Fork", os.fork)
     gc.collect()
     gc.freeze()
-    walls.append(lockdown.install_filter(plan))
+    walls.append(lockdown.install_filter(plan, again=extra is not None))
     socket.sendall(marshal.dumps([tuple(wall) for wall in walls]))
     if os.getppid() != worker:
         os._exit(1)
