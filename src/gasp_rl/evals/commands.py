@@ -164,6 +164,8 @@ def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
         print(f"  {report.questions} questions, {report.samples} samples: {verdicts}")
         if report.truncated:
             print(f"  {report.truncated} completions were cut at max_tokens")
+        if report.repeated:
+            print("  every question's samples are equal: the temperature was not obeyed")
         if report.untested:
             print(f"  {report.untested} questions without tests are not counted")
     print(f"samples: {out}")

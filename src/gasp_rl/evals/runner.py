@@ -3,7 +3,7 @@
 Everything goes through the samples file, so a run that was killed continues where it stood.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from gasp_rl.evals.judge import Grading, judge
 from gasp_rl.evals.passk import Estimate, mean_pass_at_k
 from gasp_rl.evals.prompts import Prompter
 from gasp_rl.evals.sampler import Ask, Sampler, Sampling
-from gasp_rl.evals.samples import Sample, SampleStore
+from gasp_rl.evals.samples import Graded, Sample, SampleStore
 from gasp_rl.rng import seed_for
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.tasks.question import Question
@@ -52,7 +52,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Result of one benchmark. `estimates` maps k to pass@k with its interval over questions."""
+    """Result of one benchmark. `estimates` maps k to pass@k with its interval over questions.
+
+    repeated: every question's samples are one and the same text although they were to be sampled:
+              the server ignored the temperature, and pass@k beyond 1 means nothing.
+    """
 
     benchmark: str
     described: str
@@ -60,6 +64,7 @@ class Report:
     untested: int
     samples: int
     truncated: int
+    repeated: bool
     estimates: dict[int, Estimate]
     verdicts: dict[str, int]
     settings: dict[str, Any]
@@ -73,6 +78,7 @@ class Report:
             "untested": self.untested,
             "samples": self.samples,
             "truncated": self.truncated,
+            "repeated": self.repeated,
             "pass_at_k": {
                 str(k): {
                     "value": e.value,
@@ -192,10 +198,19 @@ def report(benchmark: Benchmark, store: SampleStore) -> Report:
         untested=len(benchmark.questions) - len(benchmark.gradable()),
         samples=sum(rate.total for rate in chosen),
         truncated=sum(item.sample.finish == "length" for item in graded),
+        repeated=_all_repeat(graded) and store.settings().get("temperature") != 0,
         estimates={k: mean_pass_at_k(chosen, k) for k in ks},
         verdicts=store.verdicts(benchmark.name),
         settings=store.settings(),
     )
+
+
+def _all_repeat(graded: Sequence[Graded]) -> bool:
+    texts: dict[str, list[str]] = {}
+    for item in graded:
+        texts.setdefault(item.sample.question, []).append(item.sample.completion)
+    several = [group for group in texts.values() if len(group) > 1]
+    return bool(several) and all(len(set(group)) == 1 for group in several)
 
 
 def _gradable(benchmark: Benchmark) -> tuple[Question, ...]:
