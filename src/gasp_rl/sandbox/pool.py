@@ -314,10 +314,10 @@ class _Dispatcher:
             self._fail_all(error)
         finally:
             self.closing = True
-            self._end_workers()
-            self.wake_writer.close()
-            self.wake_reader.close()
+            self.wake_writer.close()  # from here on, submitting raises
             self._fail_all(SandboxError("the sandbox was closed before this job was done"))
+            self._end_workers()
+            self.wake_reader.close()
 
     def _handle(self, what: str, content: Any) -> None:
         if what == "submit":
