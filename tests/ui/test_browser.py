@@ -171,6 +171,26 @@ def test_a_live_run_is_followed(page, tmp_path: Path) -> None:
             stop_server(server, thread)
 
 
+def test_a_day_of_live_steps_takes_constant_memory(page, site) -> None:
+    visit(page, site.url, "#/funnel?run=first")
+    sizes, kept = page.evaluate(
+        """() => {
+          const history = new G.History();
+          const sizes = [];
+          for (let step = 1; step <= 40000; step++) {
+            history.add([{ step, metrics: { loss: step === 137 ? 99 : Math.sin(step) } }]);
+            if (step % 10000 === 0) sizes.push(history.get("loss").y.length);
+          }
+          const { x, y } = history.get("loss");
+          return [sizes, [Math.max(...y), x[0], x[x.length - 1]]];
+        }"""
+    )
+    assert max(sizes) <= 2000
+    assert kept[0] == 99
+    assert kept[2] == 40000
+    assert kept[1] < 1000
+
+
 def test_an_empty_folder_says_so(page, tmp_path: Path) -> None:
     site, server, thread = start_server(tmp_path)
     try:

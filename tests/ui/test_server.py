@@ -30,7 +30,7 @@ def test_every_question_about_a_run_has_an_answer(site) -> None:
     assert [line["run"] for line in lines] == ["first", "second"]
     node = _json(site.url, "/api/run/proposals?run=first&verdict=accepted&stage=lift")["rows"][0]
     rollout = _json(site.url, "/api/run/rollouts?run=first&purpose=attempt")["rows"][0]
-    ids = {"node": node["id"], "goalpost": node["goalpost"]}
+    ids = {"node": node["id"], "goalpost": node["goalpost"], "goalpost_line": node["goalpost"]}
     ids |= {"rollout": rollout["id"], "group": rollout["group"]}
     for what in ANSWERS:
         answer = _json(site.url, f"/api/run/{what}?run=first&id={quote(ids.get(what, ''))}")

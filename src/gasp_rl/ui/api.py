@@ -139,6 +139,12 @@ def goalpost(reader: RunReader, id: str) -> dict[str, Any]:
     }
 
 
+def goalpost_line(reader: RunReader, id: str) -> dict[str, Any] | None:
+    """One goalpost on the board of another run; None where that run does not have it."""
+    found = next((g for g in reader.goalposts() if g.id == id), None)
+    return plain(found)  # type: ignore[no-any-return]
+
+
 def proposals(reader: RunReader, query: Mapping[str, str]) -> dict[str, Any]:
     """A page of proposals and how many there are."""
     where = ProposalFilter(**_filters(query, ProposalFilter))

@@ -48,6 +48,7 @@ ANSWERS: dict[str, Answer] = {
     "steps": lambda reader, query: api.steps(reader, int(query.get("after") or 0)),
     "goalposts": api.goalposts,
     "goalpost": lambda reader, query: api.goalpost(reader, query.get("id", "")),
+    "goalpost_line": lambda reader, query: api.goalpost_line(reader, query.get("id", "")),
     "proposals": api.proposals,
     "node": lambda reader, query: api.node(reader, query.get("id", "")),
     "funnel": api.funnel,

@@ -96,6 +96,8 @@ def _goalpost_line(goalpost: GoalpostSummary) -> "Text":
         f"  {one_line(goalpost.label, 70)}  ",
         (state, "bold green" if goalpost.solved else "dim"),
         f"  base {_rate(goalpost.base)}  trained {_rate(goalpost.trained)}",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
@@ -106,12 +108,19 @@ def _node_line(node: NodeSummary) -> "Text":
         why = f"{node.verdict} {_rate(node.pass_rate)}" if node.pass_rate else node.verdict
         if node.verdict == "duplicate" and node.similarity is not None:
             why += f" {node.similarity:.2f} of {one_line(node.nearest or '?', 40)}"
-        return Text.assemble((f"x {node.id}  {why}", "dim"), f"  {one_line(node.label, 60)}")
+        return Text.assemble(
+            (f"x {node.id}  {why}", "dim"),
+            f"  {one_line(node.label, 60)}",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
     used = f"  used {node.used}x, now {_rate(node.recent)}" if node.used else ""
     return Text.assemble(
         (node.stage, "cyan" if node.stage == "lemma" else "magenta"),
         f" {node.id}  {node.axis}  p {_rate(node.pass_rate)}  r {node.reward:.2f}{used}",
         f"  {one_line(node.label, 60)}",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 

@@ -97,7 +97,7 @@ G.chart = (title, unit, x, lines, { height = 170, sync = "steps", smooth = 0 } =
   return host;
 };
 
-G.tick = (v, unit) => unit === "share" ? G.percent(v) : Math.abs(v) >= 1000 ? (v / 1000) + "k" : Math.abs(v) < 0.001 && v ? v.toExponential(0) : String(+v.toPrecision(3));
+G.tick = (v, unit) => unit === "share" ? G.percent(v) : Math.abs(v) >= 1000 ? (v / 1000) + "k" : Math.abs(v) < 0.001 && v ? v.toExponential(1) : String(+v.toPrecision(3));
 
 G.sparkline = (series, width = 120, height = 28) => {
   const { x, y } = series;

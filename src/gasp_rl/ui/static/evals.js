@@ -21,10 +21,12 @@ G.pages.evals = async (root, ctx) => {
   const policies = [...new Map(of.map((r) => [`${r.step}|${r.policy}|${r.temperature}`, { step: r.step, policy: r.policy, temperature: r.temperature }])).entries()].sort((a, b) => a[1].step - b[1].step);
   const labels = [...new Set(of.map((r) => r.label))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const cell = (key, label) => {
-    const values = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label)).map(value).filter((v) => v !== undefined);
+    const here = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label));
+    const values = here.map(value).filter((v) => v !== undefined);
+    const samples = here.reduce((sum, r) => sum + r.total, 0);
     if (!values.length) return "\u2013";
     const { mean, half, n } = G.meanInterval(values);
-    return G.h("span", { class: "heat", style: { "--c": G.colour(mean) }, title: `${n} questions, 95% interval over questions \u00b1${G.number(half, "share")}` }, G.number(mean, "share"), G.h("small", null, ` \u00b1${(100 * half).toFixed(1)}`));
+    return G.h("span", { class: "heat", style: { "--c": G.colour(mean) }, title: `${n} questions, 95% interval over questions \u00b1${G.number(half, "share")}` }, G.number(mean, "share"), G.h("small", null, half ? ` \u00b1${(100 * half).toFixed(1)}` : ` of ${samples.toLocaleString("en-US")}`));
   };
   const refresh = (key) => (v) => { ctx.set({ [key]: v }); ctx.redraw(); };
   const trained = policies.filter(([, p]) => p.step > 0);
@@ -32,7 +34,7 @@ G.pages.evals = async (root, ctx) => {
     G.h("div", { class: "toolbar" }, G.choice("Benchmark", chosen, benchmarks.map((b) => [b, b]), refresh("benchmark")), ks.length > 0 && G.choice("Measure", String(k), ks.map((n) => [String(n), `pass@${n}`]), refresh("k"))),
     G.card(`${chosen}, ${k ? `pass@${k}` : "share right"}`,
       G.table(`${chosen} by policy and label`, ["policy", "step", "temperature", ...labels, "all"], policies.map(([key, p]) => [p.policy, p.step, p.temperature, ...labels.map((l) => cell(key, l)), G.h("b", null, cell(key, null))])),
-      G.h("p", { class: "muted" }, "Mean over questions; \u00b1 is a 95% interval over questions, which says nothing about training seeds.")),
+      G.h("p", { class: "muted" }, "Mean over questions; \u00b1 is a 95% interval over questions, which says nothing about training seeds; where all questions agree, the number of samples stands in its place.")),
     trained.length > 1 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
       labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
       G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
@@ -46,6 +48,6 @@ G.questions = (rows, policies, value) => {
   const first = new Map(rows.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === policies[0][0]).map((r) => [r.question, r]));
   const now = rows.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === lastKey)
     .map((r) => [r, first.has(r.question) ? value(r) - value(first.get(r.question)) : 0]).sort((a, b) => b[1] - a[1]);
-  return G.h("details", { class: "card fold" }, G.h("summary", null, `Question by question (${now.length}): ${last.policy} at step ${last.step} against ${policies[0][1].policy}`),
+  return G.h("details", { class: "card fold" }, G.h("summary", null, `Question by question (${now.length}): ${last.policy} at step ${last.step} against ${policies[0][1].policy} at step ${policies[0][1].step}`),
     G.table("Questions", ["question", "label", "then", "now", "change"], now.slice(0, 500).map(([r, change]) => [r.question, r.label, G.rate((first.get(r.question) || {}).rate), G.rate(r.rate), G.h("span", { class: change > 0 ? "up" : change < 0 ? "down" : "muted" }, `${change > 0 ? "+" : change < 0 ? "\u2212" : ""}${Math.abs(100 * change).toFixed(0)}`)])));
 };

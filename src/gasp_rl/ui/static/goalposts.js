@@ -27,7 +27,8 @@ G.pages.goalposts = async (root, ctx) => {
   const draw = async () => {
     const rows = await ctx.ask("goalposts");
     const states = rows.map((g) => [g, G.goalpostState(g)]);
-    const shown = states.filter(([, s]) => !ctx.params.state || s === ctx.params.state);
+    const rank = (state) => G.STATES.findIndex(([key]) => key === state);
+    const shown = states.filter(([, s]) => !ctx.params.state || s === ctx.params.state).sort((a, b) => rank(a[1]) - rank(b[1]));
     G.clear(summary, G.STATES.map(([key, words]) => G.h("button", { type: "button", class: `key ${key}`, title: words, "aria-pressed": String(ctx.params.state === key), onclick: () => { ctx.set({ state: ctx.params.state === key ? "" : key }); draw(); } },
       G.h("span", { "aria-hidden": "true" }, G.MARK[key]), `${states.filter(([, s]) => s === key).length} ${words}`)));
     G.clear(board, shown.length ? shown.map(([g, s]) => G.h("div", { role: "listitem" }, G.h("button", { type: "button", class: `cell ${s}`, "data-id": g.id, "aria-pressed": String(g.id === ctx.params.id), onclick: () => pick(g.id), title: `${g.id}: ${g.label}` },
@@ -86,10 +87,9 @@ G.otherRuns = async (host, ctx, id) => {
   const runs = (await ctx.source.runs()).map((r) => r.run).filter((name) => name !== ctx.run).slice(0, 8);
   const rows = [];
   for (const run of runs) {
-    try {
-      const { summary: s } = await ctx.source.ask(run, "goalpost", { id });
-      rows.push([G.h("a", { href: G.address("goalposts", { run, id }) }, run), G.rate(s.base), G.rate(s.trained), s.solved ? `\u2713 step ${s.first_solved}` : "unsolved"]);
-    } catch { rows.push([run, "\u2013", "\u2013", "not in this run"]); }
+    const s = await ctx.source.ask(run, "goalpost_line", { id });
+    rows.push(s ? [G.h("a", { href: G.address("goalposts", { run, id }) }, run), G.rate(s.base), G.rate(s.trained), s.solved ? `\u2713 step ${s.first_solved}` : "unsolved"]
+      : [run, "\u2013", "\u2013", "not in this run"]);
   }
   G.clear(host, rows.length ? G.table("The same goalpost in other runs", ["run", "base", "trained", ""], rows) : G.empty("No other runs in this folder"));
 };

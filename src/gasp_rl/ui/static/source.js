@@ -51,6 +51,7 @@ G.ReportSource = class {
       goalposts: () => this.goalposts(run, Number(query.last_step) || 0),
       goalpost: () => ({ ...this.found(run.board[query.id], query.id), nodes: run.proposals.filter((p) => p.goalpost === query.id && p.verdict === "accepted").slice(0, 200) }),
       proposals: () => this.page(run.proposals, query, G.matchesProposal),
+      goalpost_line: () => run.goalposts.find((g) => g.id === query.id) || null,
       node: () => this.node(run, query.id),
       funnel: () => this.funnel(run, query),
       drift: () => run.drift,
