@@ -1,0 +1,144 @@
+"""CPU per program of the sandbox against the cost of forking a loaded Python, in one run.
+
+    python bench/sandbox.py [rounds]
+
+Contenders take turns in short slices, so that a noisy machine disturbs all of them alike. CPU is
+user plus system time of this process, the workers, their zygotes and the programs. Medians over
+rounds. The floor forks a Python with the same modules loaded, which exits at once.
+"""
+
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gasp_rl.config import SandboxConfig
+from gasp_rl.sandbox import Check, Sandbox, Stdio, Validate, zygote
+
+SLICE = 150
+WALLS = ("seccomp", "landlock", "namespaces", "uid drop")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def tree_cpu(sandbox: Sandbox) -> float:
+    """CPU seconds of a sandbox's whole process tree, its finished programs included."""
+    total = time.process_time()
+    for worker in sandbox._started().workers.values():
+        for pid in (worker.process.pid, *children(worker.process.pid)):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            reaped = sum(map(int, fields[13:15])) / TICK
+            total += time.clock_gettime((~pid << 3) | 2) + reaped
+    return total
+
+
+def children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()]
+
+
+def sandbox_slice(sandbox: Sandbox, make: Callable[[int], object]) -> Callable[[int], float]:
+    def run(number: int) -> float:
+        jobs = [make(number * SLICE + i) for i in range(SLICE)]
+        before = tree_cpu(sandbox)
+        results = sandbox.map(jobs)
+        after = tree_cpu(sandbox)
+        assert all(result.ok for result in results), next(r for r in results if not r.ok)
+        return (after - before) / SLICE * 1000
+
+    return run
+
+
+def fork_floor() -> Callable[[int], float]:
+    """Forks of a fresh interpreter that has loaded what a zygote loads."""
+    code = (
+        "import sys, importlib, os, gc, ctypes, resource\n"
+        f"for name in {zygote.MODULES!r}: importlib.import_module(name)\n"
+        "fork = getattr(ctypes.PyDLL(None), '_Fork', os.fork)\n"
+        "gc.collect(); gc.freeze()\n"
+        "for line in sys.stdin:\n"
+        "    def cpu():\n"
+        "        a, b = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
+        "        return a.ru_utime + a.ru_stime + b.ru_utime + b.ru_stime\n"
+        "    before = cpu()\n"
+        "    for _ in range(int(line)):\n"
+        "        pid = fork()\n"
+        "        if pid == 0: os._exit(0)\n"
+        "        os.waitpid(pid, 0)\n"
+        "    print(cpu() - before, flush=True)\n"
+    )
+
+    process = subprocess.Popen(
+        [sys.executable, "-s", "-S", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(_: int) -> float:
+        process.stdin.write(f"{SLICE}\n")
+        process.stdin.flush()
+        return float(process.stdout.readline()) / SLICE * 1000
+
+    return run
+
+
+def five_inputs(i: int) -> Check:
+    return Check(f"def f(x): return sorted(x)  # {i}", ("[3, 1, 2]",) * 5, (b"[1, 2, 3]",) * 5)
+
+
+def one_input(i: int) -> Check:
+    return Check(f"def f(x): return sorted(x)  # {i}", ("[3, 1, 2]",), (b"[1, 2, 3]",))
+
+
+def validate(i: int) -> Validate:
+    return Validate(f"def f(x): return sorted(x)  # {i}", ("[3, 1, 2]",) * 5)
+
+
+def stdin_30(i: int) -> Stdio:
+    tests = tuple((f"{n}\n", f"{2 * n}\n") for n in range(30))
+    return Stdio(f"print(2 * int(input()))  # {i}", tests)
+
+
+def main(rounds: int) -> None:
+    gc.freeze()
+    with (
+        Sandbox(SandboxConfig(workers=1)) as full,
+        Sandbox(SandboxConfig(workers=1, unsafe=True), skip=WALLS) as bare,
+        Sandbox(SandboxConfig(workers=2)) as two,
+    ):
+        contenders = {
+            "floor: fork of a loaded Python": fork_floor(),
+            "5 inputs, all layers": sandbox_slice(full, five_inputs),
+            "5 inputs, no layer but limits": sandbox_slice(bare, five_inputs),
+            "1 input": sandbox_slice(full, one_input),
+            "validate, 5 inputs": sandbox_slice(full, validate),
+        }
+        figures: dict[str, list[float]] = {name: [] for name in contenders}
+        speeds: dict[int, list[float]] = {1: [], 2: []}
+        for run in contenders.values():
+            run(-1)
+        for number in range(rounds):
+            for name, run in contenders.items():
+                figures[name].append(run(number))
+            for count, sandbox in ((1, full), (2, two)):
+                jobs = [five_inputs(10**6 + (number * 4 + count) * 1000 + i) for i in range(600)]
+                started = time.perf_counter()
+                sandbox.map(jobs)
+                speeds[count].append(600 / (time.perf_counter() - started))
+        floor = statistics.median(figures["floor: fork of a loaded Python"])
+        for name, values in figures.items():
+            median, low = statistics.median(values), min(values)
+            print(f"{name:36} {median:7.3f} ms CPU (least {low:.3f}), {median / floor:.2f} floors")
+        one, both = (statistics.median(speeds[n]) for n in (1, 2))
+        print(f"programs a second: 1 worker {one:.0f}, 2 workers {both:.0f} (x{both / one:.2f})")
+        started = tree_cpu(full)
+        full.map([stdin_30(i) for i in range(10)])
+        print(f"30 tests on stdin: {(tree_cpu(full) - started) / 300 * 1000:.2f} ms CPU a test")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
