@@ -10,8 +10,11 @@ from gasp_rl.errors import GaspError
 
 def build_app() -> typer.Typer:
     """The whole command line. Rooms import their heavy parts when a verb runs, not before."""
+    from gasp_rl.evals import commands as evaluation
     from gasp_rl.methods import commands as training
     from gasp_rl.miniature import commands as miniature
+    from gasp_rl.problems import commands as problems
+    from gasp_rl.sandbox import commands as sandbox
     from gasp_rl.ui import commands as reading
 
     app = typer.Typer(
@@ -23,7 +26,10 @@ def build_app() -> typer.Typer:
     app.callback()(_global_options)
     training.mount(app)
     reading.mount(app)
+    evaluation.mount(app)
+    problems.mount(app)
     miniature.mount(app)
+    sandbox.mount(app)
     return app
 
 

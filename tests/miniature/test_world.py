@@ -9,7 +9,6 @@ from gasp_rl.miniature.corpus import Corpus, literal
 from gasp_rl.miniature.questions import as_question, build_questions
 from gasp_rl.miniature.vocabulary import UNKNOWN, build_tokenizer
 from gasp_rl.miniature.world import (
-    DIGITS,
     FAMILIES,
     FLAT,
     SKEWED,

@@ -95,7 +95,7 @@ def test_numbers_that_are_none_are_one_sentence(site, query: str) -> None:
 
 
 def test_security_headers_are_on_every_answer(site) -> None:
-    for path in ("/", "/static/app.js", "/api/runs", "/nothing"):
+    for path in ("/", "/static/explorer.js", "/api/runs", "/nothing"):
         headers = _get(site.url, path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy

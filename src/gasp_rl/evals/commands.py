@@ -88,7 +88,7 @@ def evaluate_model(
     """Measure a model on real questions: pass@k with 95% intervals; every sample is stored."""
     from gasp_rl.errors import ConfigError
     from gasp_rl.evals.models import ModelOptions, open_sampler
-    from gasp_rl.evals.prompts import load_prompter
+    from gasp_rl.evals.prompts import prompter_for
     from gasp_rl.evals.runner import evaluate, report, settings_of
     from gasp_rl.evals.runner import rescore as grade_again
     from gasp_rl.evals.sample_files import evaluate_samples
@@ -123,7 +123,7 @@ def evaluate_model(
                     grade_again(benchmark, store, sandbox, grading=grading)
                     reports.append(report(benchmark, store))
         else:
-            prompter = load_prompter(style_of(style), template)
+            prompter = prompter_for(model, style_of(style), template)
             options = ModelOptions(served_name=served_name, concurrency=concurrency)
             sampling = Sampling(
                 temperature=temperature,

@@ -76,10 +76,11 @@ def mine_goalposts(
     from gasp_rl.evals.mining import DrawLog, Stage, mine
     from gasp_rl.evals.mining import shard as part_of
     from gasp_rl.evals.models import ModelOptions, ModelPolicy
-    from gasp_rl.evals.prompts import load_prompter
+    from gasp_rl.evals.prompts import prompter_for
     from gasp_rl.evals.sampler import Sampling
 
-    prompter = load_prompter(style_of(style), template)
+    first_model = stage_of(stage[0])[1][0]
+    prompter = prompter_for(first_model, style_of(style), template)
     sampling = Sampling(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=prompter.stop
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 from gasp_rl.config import EngineConfig
 from gasp_rl.errors import ConfigError, MissingExtraError
 from gasp_rl.evals.judge import Grading, judge
-from gasp_rl.evals.prompts import Prompter
+from gasp_rl.evals.prompts import OwnPrompter, Prompter
 from gasp_rl.evals.sampler import Ask, EngineSampler, Reply, Sampler, Sampling, chat_encoder
+from gasp_rl.problems.embedded import embedded_model, is_embedded
 from gasp_rl.rng import seed_for
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.tasks.question import Question
@@ -48,7 +49,7 @@ def open_sampler(model: str, options: ModelOptions) -> Iterator[Sampler]:
         finally:
             endpoint.close()
         return
-    folder = Path(model)
+    folder = embedded_model(model) if is_embedded(model) else Path(model)
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{model}: neither a URL nor a model folder (no config.json in it)")
     try:
@@ -70,7 +71,7 @@ class ModelPolicy:
 
     name: str
     model: str
-    prompter: Prompter
+    prompter: Prompter | OwnPrompter
     sampling: Sampling
     sandbox: Sandbox
     options: ModelOptions = _OPTIONS

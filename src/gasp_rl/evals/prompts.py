@@ -10,6 +10,9 @@ from typing import Any
 
 from gasp_rl.errors import DataError
 from gasp_rl.evals.extract import Extraction, extract_answer
+from gasp_rl.problems.embedded import embedded_model, is_embedded
+from gasp_rl.roles.prompts import FILE, PromptBook, load_prompts
+from gasp_rl.tasks import Induction
 from gasp_rl.tasks.question import Form, Question
 
 
@@ -19,6 +22,7 @@ class Style(StrEnum):
     CHAT = "chat"  # messages for the tokenizer's chat template; the last fenced block answers
     COMPLETION = "completion"  # a text that a base model continues up to the closing fence
     THINK_ANSWER = "think-answer"  # messages; the answer stands in <answer> tags (AZR)
+    OWN = "own"  # the prompts.toml of the model's folder, as in self-play
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,34 @@ class Prompter:
                 return ("```",)
             case Style.THINK_ANSWER:
                 return ("</answer>",)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPrompter:
+    """Asks a model as self-play asks its student, with the prompts of the model's folder."""
+
+    book: PromptBook
+
+    style = Style.OWN
+    stop: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        return self.book.version
+
+    def prompt(self, question: Question) -> Prompt:
+        return self.book.question(question)
+
+    def answer(self, question: Question, completion: str) -> str:
+        return Induction.parse(completion) or ""
+
+
+def prompter_for(model: str, style: Style, template: Path | None = None) -> Prompter | OwnPrompter:
+    """The folder's own prompts where it brings any (and no template is given), else `style`'s."""
+    folder = embedded_model(model) if is_embedded(model) else Path(model)
+    if template is None and (style is Style.OWN or (folder / FILE).is_file()):
+        return OwnPrompter(load_prompts(folder))
+    return load_prompter(style, template)
 
 
 def load_prompter(style: Style, template: Path | None = None) -> Prompter:

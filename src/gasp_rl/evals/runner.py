@@ -10,7 +10,7 @@ from typing import Any
 from gasp_rl.errors import DataError
 from gasp_rl.evals.judge import Grading, judge
 from gasp_rl.evals.passk import Estimate, mean_pass_at_k
-from gasp_rl.evals.prompts import Prompter
+from gasp_rl.evals.prompts import OwnPrompter, Prompter
 from gasp_rl.evals.sampler import Ask, Sampler, Sampling
 from gasp_rl.evals.samples import Graded, Sample, SampleStore
 from gasp_rl.rng import seed_for
@@ -94,7 +94,7 @@ class Report:
 
 
 def settings_of(
-    sampler: Sampler, prompter: Prompter, sampling: Sampling, grading: Grading, seed: int
+    sampler: Sampler, prompter: Prompter | OwnPrompter, sampling: Sampling, grading: Grading, seed: int
 ) -> dict[str, Any]:
     """What makes two evaluations comparable; the samples file refuses to mix two of these."""
     return {
@@ -114,7 +114,7 @@ def evaluate(
     benchmark: Benchmark,
     n: int,
     sampler: Sampler,
-    prompter: Prompter,
+    prompter: Prompter | OwnPrompter,
     sampling: Sampling,
     store: SampleStore,
     sandbox: Sandbox,

@@ -1,48 +1,61 @@
-"""What ships in the package: each world's base model, its questions and its mined goalposts."""
+"""Names in a configuration to what they stand for: models, questions, goalposts."""
 
-from importlib import resources
 from pathlib import Path
 
 from gasp_rl.errors import DataError
-from gasp_rl.evals.goalposts import GoalpostFile, read_goalposts
+from gasp_rl.evals.goalposts import Goalpost, GoalpostFile, read_goalposts
+from gasp_rl.problems.embedded import (
+    GOALPOSTS,
+    data_folder,
+    embedded_model,
+    is_embedded,
+    split_file,
+)
+from gasp_rl.problems.load import Source, default_cache, load_set
 from gasp_rl.problems.schema import load_questions
 from gasp_rl.tasks import Question
 
-SPLITS = ("train", "validation", "test", "candidates")
+__all__ = ["data_folder", "goalposts", "is_embedded", "model_folder", "questions"]
 
-GOALPOSTS = "goalposts.jsonl"
-
-
-def data_folder() -> Path:
-    """Folder that holds one folder for each embedded world."""
-    return Path(str(resources.files("gasp_rl.miniature") / "data"))
-
-
-def is_embedded(name: str) -> bool:
-    """Whether a model or data name stands for an embedded world rather than for a path."""
-    return (data_folder() / name).is_dir() and Path(name).name == name
+RANDOM_MODEL = "random-qwen2"
+"""Name of the tiny random model that dry runs use; it is made when asked for."""
 
 
 def model_folder(name: str) -> Path:
-    """The model folder of an embedded world, or `name` itself as a path.
+    """The model folder of an embedded world, of the random model, or `name` itself as a path.
 
     Raises `DataError` when there is no such folder.
     """
-    folder = data_folder() / name / "model" if is_embedded(name) else Path(name)
+    if name == RANDOM_MODEL:
+        folder = default_cache() / RANDOM_MODEL
+        if not (folder / "tokenizer.json").is_file():
+            from gasp_rl.engines.random_model import write_random_model
+
+            write_random_model(folder)
+        return folder
+    folder = embedded_model(name) if is_embedded(name) else Path(name)
     if not (folder / "config.json").is_file():
         raise DataError(f"{name}: no model folder here (no config.json)")
     return folder
 
 
 def questions(name: str, split: str) -> list[Question]:
-    """A split of an embedded world, or the questions of a file in our own format."""
+    """A split of an embedded world, or the questions of a named set (`problems.load`)."""
     if not is_embedded(name):
-        return list(load_questions(Path(name)).questions)
-    if split not in SPLITS:
-        raise DataError(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
-    return list(load_questions(data_folder() / name / f"{split}.jsonl.gz").questions)
+        return list(load_set(name, Source()).loaded.questions)
+    return list(load_questions(split_file(name, split)).questions)
 
 
 def goalposts(name: str) -> GoalpostFile:
-    """The mined goalposts of an embedded world, or of a file."""
-    return read_goalposts(data_folder() / name / GOALPOSTS if is_embedded(name) else Path(name))
+    """The mined goalposts of an embedded world or of a goalposts file.
+
+    Any set of questions (`problems.load`) is taken too; its questions are then unproven goalposts.
+    """
+    if is_embedded(name):
+        return read_goalposts(split_file(name, GOALPOSTS))
+    if Path(name).suffix in (".jsonl", ".gz") and "=" not in name:
+        return read_goalposts(Path(name))
+    found = load_set(name, Source())
+    return GoalpostFile(
+        tuple(Goalpost(q) for q in found.loaded.questions), {"unproven": found.described}
+    )

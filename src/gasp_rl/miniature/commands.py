@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DOCUMENTS = 204_800
+DOCUMENTS = 172_032
 
 
 def mount(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ though lemma prompts show statements of any depth: what lies beyond must be lear
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from string import Template
+from typing import ClassVar
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Corpus:
     prompts: the parsed `prompts.toml`, so that training and self-play cannot drift apart.
     """
 
-    SHARES = {
+    SHARES: ClassVar[dict[str, float]] = {
         "solver": 0.36,
         "lemma": 0.14,
         "lift": 0.10,
@@ -99,7 +100,8 @@ class Corpus:
         axis = "io" if self.random.random() < 0.5 else "f"
         if axis == "f":
             largest = min(largest, question.depth - 1)
-        pipeline = self._subset(question.pipeline, int(self.random.integers(1, largest + 1)))
+        size = max(int(n) for n in self.random.integers(1, largest + 1, size=2))
+        pipeline = self._subset(question.pipeline, size)
         if axis == "io":
             pipeline = tuple(Step(s.family, s.constant) for s in pipeline)
         prompt = self._teacher(
@@ -168,7 +170,7 @@ class Corpus:
         return tuple(pipeline[i] for i in chosen)
 
     def _one_more(self, pipeline: Pipeline) -> Pipeline:
-        new = draw_pipeline(1, self.weights, int(self.random.random() < 0.5), self.random)
+        new = draw_pipeline(1, self.weights, int(self.random.random() < 0.15), self.random)
         at = int(self.random.integers(0, len(pipeline) + 1))
         return pipeline[:at] + new + pipeline[at:]
 
@@ -180,7 +182,7 @@ class Corpus:
             return pipeline
         i = int(self.random.choice(given))
         opened = Step(pipeline[i].family, pipeline[i].constant, hidden=True)
-        return pipeline[:i] + (opened,) + pipeline[i + 1 :]
+        return (*pipeline[:i], opened, *pipeline[i + 1 :])
 
     def _proposal(self, kind: str, prompt: str, pipeline: Pipeline) -> Document:
         head = f"```message\n{statement(pipeline)}\n```\n{_code(pipeline)}\n```inputs\n"

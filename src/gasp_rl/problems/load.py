@@ -1,7 +1,8 @@
 """Sets by name: which file, which loader, which window. `lcb-v5`, `humaneval+`, or a file of ours.
 
 A set is written `NAME`, looked up in the data folder; `NAME=PATH`, from there; `lcb-v5=hub`, from
-the Hugging Face Hub; or just `PATH`, for a file in our own format (goalposts files included).
+the Hugging Face Hub; `miniature:test`, of an embedded world; or just `PATH`, for a file in our own
+format (goalposts files included).
 """
 
 import os
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gasp_rl.errors import DataError
+from gasp_rl.problems.embedded import is_embedded, split_file
 from gasp_rl.problems.evalplus import Tests, load_evalplus, load_evalplus_statements
 from gasp_rl.problems.hub import livecodebench_from_hub
 from gasp_rl.problems.livecodebench import load_livecodebench
@@ -149,7 +151,11 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
     """
     name, _, place = spec.partition("=")
     selection = _ALL
-    if name in SETS:
+    world, _, split = name.partition(":")
+    if split and is_embedded(world):
+        path = split_file(world, split)
+        loaded = load_questions(path, source.skip_broken)
+    elif name in SETS:
         known = SETS[name]
         path = _path(name, place, known, source)
         loaded, selection = known.load(path, source), known.selection

@@ -1,6 +1,7 @@
 """The part that users hold: a pool of workers, and one verdict for each job."""
 
 import asyncio
+import contextlib
 import marshal
 import os
 import select
@@ -302,10 +303,16 @@ class _Dispatcher:
     def _serve(self) -> None:
         try:
             while not self.closing:
-                for descriptor, _ in self.poll.poll():
+                for descriptor, events in self.poll.poll():
                     if descriptor == self.wake_reader.fileno():
                         self.wake_reader.recv(4096)
-                    elif descriptor in self.workers:
+                        continue
+                    worker = self.workers.get(descriptor)
+                    if worker and events & select.POLLOUT:
+                        with contextlib.suppress(OSError):  # reading says that it is dead
+                            worker.channel.flush()
+                        self._watch(worker)
+                    if worker and events & ~select.POLLOUT:
                         self._collect(descriptor)
                 while self.inbox:
                     self._handle(*self.inbox.popleft())
@@ -349,10 +356,16 @@ class _Dispatcher:
             self._send(worker, ("jobs", [(task.number, task.order) for task in tasks]))
 
     def _send(self, worker: _Worker, message: Any) -> None:
+        # Never wait for a worker: it may be waiting for us to read a large result.
         try:
-            worker.channel.send(message)
+            worker.channel.post(message)
         except OSError:
             return  # it is dead: reading from it says so, and its tasks are run again
+        self._watch(worker)
+
+    def _watch(self, worker: _Worker) -> None:
+        events = select.POLLIN | (select.POLLOUT if worker.channel.unsent else 0)
+        self.poll.register(worker.channel, events)
 
     def _collect(self, descriptor: int) -> None:
         worker = self.workers[descriptor]

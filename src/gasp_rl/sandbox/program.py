@@ -97,12 +97,18 @@ class Zygote:
 
     def reap(self) -> tuple[int, float]:
         """Wait status and CPU seconds of the program, which must be dead or dying."""
-        self.socket.send(REQUEST.pack(REAP, 0))
+        try:
+            self.socket.send(REQUEST.pack(REAP, 0))
+        except OSError as error:
+            raise ZygoteError("a zygote is gone") from error
         status, user, system, _ = REAPED.unpack(self._answer(REAPED.size))
         return status, user + system
 
     def _answer(self, size: int) -> bytes:
-        data = self.socket.recv(size)
+        try:
+            data = self.socket.recv(size)
+        except OSError as error:
+            raise ZygoteError("a zygote is gone") from error
         if len(data) != size:
             raise ZygoteError("a zygote is gone")
         return data

@@ -5,19 +5,39 @@ import marshal
 from typing import Any
 
 
+def _framed(message: Any) -> bytes:
+    data = marshal.dumps(message)
+    return len(data).to_bytes(4, "little") + data
+
+
 class Channel:
     """One end of a stream socket that carries whole messages."""
 
     def __init__(self, socket: Any) -> None:
         self.socket: _socket.socket = socket
         self._buffer = bytearray()
+        self.unsent = bytearray()
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
     def send(self, message: Any) -> None:
-        data = marshal.dumps(message)
-        self.socket.sendall(len(data).to_bytes(4, "little") + data)
+        """Send a whole message, however long that takes."""
+        self.socket.sendall(_framed(message))
+
+    def post(self, message: Any) -> None:
+        """Queue a message and send what the socket takes now; see `unsent` and `flush`."""
+        self.unsent += _framed(message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as much of the queue as fits without waiting."""
+        while self.unsent:
+            try:
+                sent = self.socket.send(self.unsent, _socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            del self.unsent[:sent]
 
     def receive(self) -> Any:
         """The next message; EOFError when the other end is closed."""

@@ -1,5 +1,6 @@
-"""The files of the page: which there are, in which order scripts load, and their types."""
+"""The files of the page: which there are, in which order scripts load, and what is sent."""
 
+from functools import cache
 from importlib import resources
 
 SCRIPTS = (
@@ -19,26 +20,18 @@ SCRIPTS = (
     "app.js",
 )
 STYLES = ("uplot.min.css", "style.css")
-ICON = "icon.svg"
-LICENCE = "uplot.LICENSE.txt"
+SENT = {
+    "explorer.js": ("text/javascript", SCRIPTS),
+    "explorer.css": ("text/css", STYLES),
+    "icon.svg": ("image/svg+xml", ("icon.svg",)),
+    "uplot.LICENSE.txt": ("text/plain", ("uplot.LICENSE.txt",)),
+    "index.html": ("text/html", ("index.html",)),
+}
+"""What a browser may ask for: media type and the files that are joined in this order."""
 
 
-def is_asset(name: str) -> bool:
-    """Whether the page may load a file of this name."""
-    return name in (*SCRIPTS, *STYLES, ICON, LICENCE)
-
-
+@cache
 def asset(name: str) -> str:
-    """Text of one file of the page."""
-    return (resources.files("gasp_rl.ui") / "static" / name).read_text(encoding="utf-8")
-
-
-def content_type(name: str) -> str:
-    """Media type by the name's ending."""
-    endings = {
-        "js": "text/javascript",
-        "css": "text/css",
-        "svg": "image/svg+xml",
-        "txt": "text/plain",
-    }
-    return endings[name.rpartition(".")[2]]
+    """Text of one of `SENT`, its files joined: one request for all scripts, one for all styles."""
+    folder = resources.files("gasp_rl.ui") / "static"
+    return "\n".join((folder / part).read_text(encoding="utf-8") for part in SENT[name][1])

@@ -16,7 +16,7 @@ from gasp_rl.store.reader import RunReader
 from gasp_rl.store.views import NodeSummary, ProposalFilter, RolloutFilter
 from gasp_rl.types import Rejection
 from gasp_rl.ui import api
-from gasp_rl.ui.assets import SCRIPTS, STYLES, asset
+from gasp_rl.ui.assets import asset
 from gasp_rl.ui.compare import compare_runs
 from gasp_rl.ui.summary import report_markdown, run_summary
 
@@ -74,19 +74,15 @@ def write_report(runs: Sequence[Path], folder: Path, limit: int = LIMIT_BYTES) -
 
 def report_page(data: dict[str, Any]) -> str:
     """The HTML file: styles and scripts inline, allowed by their hash; data as gzip in base64."""
-    scripts = [asset(name) for name in SCRIPTS]
-    for name, script in zip(SCRIPTS, scripts, strict=True):
-        assert "</script" not in script.lower(), name
-    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
-    styles = "\n".join(asset(name) for name in STYLES)
+    script, styles = asset("explorer.js"), asset("explorer.css")
+    assert "</script" not in script.lower()
     packed = gzip.compress(
         json.dumps(data, ensure_ascii=True, allow_nan=False).encode(), 9, mtime=0
     )
     policy = (
-        f"default-src 'none'; script-src {hashes}; style-src 'sha256-{_sha256(styles)}'; "
+        f"default-src 'none'; script-src 'sha256-{_sha256(script)}'; style-src 'sha256-{_sha256(styles)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    inline = "\n".join(f"<script>{script}</script>" for script in scripts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -96,7 +92,7 @@ def report_page(data: dict[str, Any]) -> str:
         '<a class="skip" href="#main">Skip to content</a>\n<div id="app"></div>\n'
         "<noscript>This page needs JavaScript; report.md beside it does not.</noscript>\n"
         '<script type="application/octet-stream" id="report-data">'
-        f"{base64.b64encode(packed).decode('ascii')}</script>\n{inline}\n</body>\n</html>\n"
+        f"{base64.b64encode(packed).decode('ascii')}</script>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 

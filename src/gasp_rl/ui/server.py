@@ -7,7 +7,6 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gasp_rl.errors import StoreError
 from gasp_rl.store.reader import RunReader
 from gasp_rl.ui import api
-from gasp_rl.ui.assets import content_type, is_asset
+from gasp_rl.ui.assets import SENT, asset
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 POLL_SECONDS = 0.5
@@ -207,16 +206,16 @@ def _safely(answer: Callable[[Request], Any]) -> Callable[[Request], Awaitable[R
 
 
 async def _index(request: Request) -> Response:
-    page = resources.files("gasp_rl.ui") / "static" / "index.html"
-    return Response(page.read_text(encoding="utf-8"), media_type="text/html")
+    return _sent("index.html")
 
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
-    if not is_asset(name):
-        return PlainTextResponse("no such file", status_code=404)
-    data = (resources.files("gasp_rl.ui") / "static" / name).read_bytes()
-    return Response(data, media_type=content_type(name))
+    return _sent(name) if name in SENT else PlainTextResponse("no such file", status_code=404)
+
+
+def _sent(name: str) -> Response:
+    return Response(asset(name), media_type=SENT[name][0])
 
 
 def _runs(readers: Readers) -> list[dict[str, Any]]:
