@@ -4,8 +4,8 @@ from functools import cache
 from importlib import resources
 
 SCRIPTS = (
+    "dom.js",  # first: its "use strict" then holds for the joined file
     "uplot.iife.min.js",
-    "dom.js",
     "source.js",
     "charts.js",
     "code.js",

@@ -80,8 +80,8 @@ def report_page(data: dict[str, Any]) -> str:
         json.dumps(data, ensure_ascii=True, allow_nan=False).encode(), 9, mtime=0
     )
     policy = (
-        f"default-src 'none'; script-src 'sha256-{_sha256(script)}'; style-src 'sha256-{_sha256(styles)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'sha256-{_sha256(script)}'; "
+        f"style-src 'sha256-{_sha256(styles)}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -92,7 +92,8 @@ def report_page(data: dict[str, Any]) -> str:
         '<a class="skip" href="#main">Skip to content</a>\n<div id="app"></div>\n'
         "<noscript>This page needs JavaScript; report.md beside it does not.</noscript>\n"
         '<script type="application/octet-stream" id="report-data">'
-        f"{base64.b64encode(packed).decode('ascii')}</script>\n<script>{script}</script>\n</body>\n</html>\n"
+        f"{base64.b64encode(packed).decode('ascii')}</script>\n"
+        f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
