@@ -143,6 +143,12 @@ def test_closing_leaves_no_process_and_no_descriptor():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_large_jobs_and_large_results_do_not_block_each_other(sandbox):
+    numbers = str(list(range(80_000)))
+    jobs = [Func(f"def f(x): return x  # {i}", (numbers,)) for i in range(24)]
+    assert all(r.outputs == (numbers.encode(),) for r in sandbox.map(jobs))
+
+
 def test_sleeping_programs_are_stopped_early(sandbox):
     started = time.monotonic()
     results = sandbox.map(
@@ -153,9 +159,9 @@ def test_sleeping_programs_are_stopped_early(sandbox):
 
 
 def test_a_starved_program_is_not_blamed():
-    """Four programs per core that each need most of their CPU limit."""
+    """Two programs per core that each need most of their CPU limit."""
     busy = "import time\ndef f(x):\n while time.process_time() < 0.5: pass\n return x"
-    config = SandboxConfig(workers=4 * len(os.sched_getaffinity(0)), cpu_seconds=1.5)
+    config = SandboxConfig(workers=2 * len(os.sched_getaffinity(0)), cpu_seconds=1.5)
     with Sandbox(config) as sandbox:
         results = sandbox.map([Func(busy, (str(i),)) for i in range(config.workers)])
     assert [r.verdict for r in results] == [Verdict.OK] * config.workers
