@@ -15,7 +15,7 @@ OverridesArgument = Annotated[
 
 def mount(app: typer.Typer) -> None:
     """Add every verb of this module to the command line."""
-    for verb in (train, resume, demo, recipes, config):
+    for verb in (train, resume, demo, controls, recipes, config):
         app.command()(verb)
 
 
@@ -76,20 +76,28 @@ def demo(
         "A transformer of 0.8 million parameters, on the CPU, as teacher and student at once.\n"
         f"{settings.steps} steps of guided self-play, then an evaluation with controls.\n"
     )
-    from gasp_rl.methods.controls import compare_with_base
     from gasp_rl.methods.loop import train as run
-    from gasp_rl.ui.comparison import comparison_view
 
     path = run(settings, dir, _text_of(recipe), open_console())
     print("\nEvaluation on questions that were never trained on.")
-    console = open_console()
-    try:
-        comparison = compare_with_base(path, console)
-    finally:
-        console.close()
-    print(comparison_view(comparison))
+    _print_controls(path, None)
     _write_report(path)
     print(f"\nrun: {path}\nnext: gasp show {path}; gasp view {path.parent}")
+
+
+def controls(
+    run: Annotated[str, typer.Argument(help="A run: path, name, or `latest`.")] = "latest",
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples of each question; else as configured.")
+    ] = None,
+    dir: Annotated[Path, typer.Option("--dir", help="Folder that holds the runs.")] = Path("runs"),
+) -> None:
+    """Measure a finished run beside its controls: the base at its best, and on the goalposts."""
+    from gasp_rl.store.folder import find_run
+
+    path = find_run(run, dir)
+    print(f"evaluating {path}")
+    _print_controls(path, samples)
 
 
 def recipes() -> None:
@@ -110,6 +118,17 @@ def config(
     for path, default, meaning in describe_keys():
         if key in path:
             print(f"{path} = {default}\n    {meaning}")
+
+
+def _print_controls(path: Path, samples: int | None) -> None:
+    from gasp_rl.methods.controls import compare_with_base
+    from gasp_rl.store.progress import LinesOnly
+    from gasp_rl.ui.comparison import comparison_view
+
+    comparison = compare_with_base(path, LinesOnly(), samples)
+    text = comparison_view(comparison)
+    print(text)
+    (path / "controls.md").write_text(text + "\n", encoding="utf-8")
 
 
 def _write_report(path: Path) -> None:

@@ -33,7 +33,7 @@ def train(
 
     engine: takes the place of the one that `config.engine` names.
     """
-    with RunStore.create(config, dir, recipe) as store, open_session(config, engine) as session:
+    with open_session(config, engine) as session, RunStore.create(config, dir, recipe) as store:
         store.add_goalposts(
             GoalpostRecord(id=g.id, source=g.source, question=g.statement)
             for g in session.goalposts

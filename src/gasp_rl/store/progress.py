@@ -46,3 +46,10 @@ class Silent:
     def say(self, text: str) -> None: ...
 
     def close(self) -> None: ...
+
+
+class LinesOnly(Silent):
+    """A watcher that prints what is said, one line each."""
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
