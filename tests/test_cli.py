@@ -23,8 +23,23 @@ def gasp(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_verb_has_help() -> None:
     out = gasp("--help").stdout
-    for verb in ("train", "resume", "demo", "eval", "goalposts", "show", "view", "report",
-                 "recipes", "config", "miniature", "problems", "sandbox", "status", "compare"):
+    for verb in (
+        "train",
+        "resume",
+        "demo",
+        "eval",
+        "goalposts",
+        "show",
+        "view",
+        "report",
+        "recipes",
+        "config",
+        "miniature",
+        "problems",
+        "sandbox",
+        "status",
+        "compare",
+    ):
         assert verb in out
         assert gasp(verb, "--help").returncode == 0
 
@@ -81,8 +96,14 @@ def test_one_iteration_on_real_questions(source: str, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the local engine needs the train extra")
     run = tmp_path / "run"
     goalposts = source.format(data=DATA)
-    out = gasp("train", "lcb-dry-run", f"data.goalposts={goalposts}", "--dir", str(run),
-               XDG_CACHE_HOME=str(tmp_path))
+    out = gasp(
+        "train",
+        "lcb-dry-run",
+        f"data.goalposts={goalposts}",
+        "--dir",
+        str(run),
+        XDG_CACHE_HOME=str(tmp_path),
+    )
     assert out.returncode == 0, out.stderr
     counts = gasp("sql", str(run), "select verdict, count(*) from proposal group by 1").stdout
     assert counts.splitlines()[1:] == ["unparsable\t8"]

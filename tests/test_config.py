@@ -80,7 +80,7 @@ def test_a_tree_is_taken_exactly_when_all_of_it_is_sound(tree: dict[str, int]) -
     if set(tree) <= {"steps"} and tree.get("steps", 1) >= 1:
         assert parse_config(dict(tree), "test").steps == tree.get("steps", 50)
     else:
-        with pytest.raises(ConfigError, match="^test: "):
+        with pytest.raises(ConfigError, match=r"^test: "):
             parse_config(dict(tree), "test")
 
 

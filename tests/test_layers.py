@@ -64,9 +64,7 @@ def test_torch_stays_in_its_rooms() -> None:
         for path in modules()
         if any(name.split(".")[0] in ("torch", "transformers") for name in imported(path))
     }
-    strangers = [
-        u for u in users if u.split("/")[0] not in TORCH_ROOMS and u not in TORCH_ROOMS
-    ]
+    strangers = [u for u in users if u.split("/")[0] not in TORCH_ROOMS and u not in TORCH_ROOMS]
     assert strangers == []
 
 

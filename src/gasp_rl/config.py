@@ -267,7 +267,9 @@ class Config(Section):
 def recipe_names() -> list[str]:
     """Names of the recipes that ship in the package."""
     folder = resources.files("gasp_rl") / "recipes"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -292,7 +294,9 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
         if problem["type"] == "extra_forbidden":
             raise ConfigError(f"{origin}: unknown key {key}{_nearest(key)}") from None
         message = problem["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})") from None
+        raise ConfigError(
+            f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})"
+        ) from None
 
 
 def _over(defaults: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +351,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     """Set one `key.path=value`; the value is TOML, and a bare word is a string."""
     key, equals, raw = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"override {override!r}: write it as key.path=value, for instance steps=100")
+        raise ConfigError(
+            f"override {override!r}: write it as key.path=value, for instance steps=100"
+        )
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

@@ -23,9 +23,7 @@ def test_lemma_and_lift_rewards_are_the_printed_special_cases(p: float) -> None:
     assert learnability(p, 0.1, 1) == pytest.approx(10 * p * ((1 - p) / 0.9) ** 9)
 
 
-@given(
-    a=st.floats(0.05, 0.95), b=st.floats(0.5, 6), p=st.floats(0, 1, allow_subnormal=False)
-)
+@given(a=st.floats(0.05, 0.95), b=st.floats(0.5, 6), p=st.floats(0, 1, allow_subnormal=False))
 def test_learnability_peaks_at_a(a: float, b: float, p: float) -> None:
     assert learnability(a, a, b) == pytest.approx(1)
     assert 0 <= learnability(p, a, b) <= 1 + 1e-9

@@ -38,7 +38,9 @@ def propose(sample: int, constant: int) -> str:
     }
     if sample == 3:
         return "I would rather not."
-    program = bodies.get(sample % 8, f"def f(x):\n    {'y = x * 1; ' * sample}return x + {constant}")
+    program = bodies.get(
+        sample % 8, f"def f(x):\n    {'y = x * 1; ' * sample}return x + {constant}"
+    )
     inputs = "\n".join(str(i) for i in range(5))
     word = " and again" * (constant % 7)
     return (

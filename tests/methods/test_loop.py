@@ -98,9 +98,7 @@ def test_resuming_equals_not_having_stopped(config: Config, crash: int, tmp_path
     whole = loop.train(config, tmp_path / "whole", engine=ScriptedEngine(write))
     broken = tmp_path / "broken"
     with pytest.raises(Stop):
-        loop.train(
-            config, broken, progress=StopsAfter(crash), engine=ScriptedEngine(write)
-        )
+        loop.train(config, broken, progress=StopsAfter(crash), engine=ScriptedEngine(write))
     loop.resume(broken, engine=ScriptedEngine(write))
     assert metrics_of(broken) == metrics_of(whole)
 

@@ -53,9 +53,7 @@ def metrics_of(run: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("recipe", ["miniature", "miniature-rlvr"])
-def test_a_real_run_repeats_to_the_bit_and_resumes_to_the_bit(
-    recipe: str, tmp_path: Path
-) -> None:
+def test_a_real_run_repeats_to_the_bit_and_resumes_to_the_bit(recipe: str, tmp_path: Path) -> None:
     small = [
         "steps=3",
         "store.checkpoint_every=1",

@@ -68,9 +68,7 @@ GOALPOST = Question(
     shown=(Example("[1]", "[2]"),),
     hidden=(Example("[7]", "[8]"),),
 )
-LEMMA = Induction(
-    PROGRAM, "Add one. $program", (Example("1", "2"),), (Example("41", "42 hidden"),)
-)
+LEMMA = Induction(PROGRAM, "Add one. $program", (Example("1", "2"),), (Example("41", "42 hidden"),))
 
 
 def test_lemma_prompt_shows_the_goalpost_without_its_hidden_tests() -> None:

@@ -83,9 +83,7 @@ class Teacher:
         proposals = [self._parse(p) for p in proposals]
         proposals = self._standing(proposals, self._validate)
         proposals = self._standing(proposals, self._compare)
-        proposals = self._standing(
-            proposals, lambda standing: self._probe(standing, step, purpose)
-        )
+        proposals = self._standing(proposals, lambda standing: self._probe(standing, step, purpose))
         proposals = [self._in_band(p) for p in proposals]
         return [self._rewarded(p) for p in self._without_twins(proposals)]
 
@@ -100,9 +98,7 @@ class Teacher:
             seed=seed_for(self.config.seed, step, f"{purpose}/write"),
         )
         prompts = [request.prompt for request in requests]
-        groups = sample_texts(
-            self.student.engine, prompts, settings.proposals_per_prompt, params
-        )
+        groups = sample_texts(self.student.engine, prompts, settings.proposals_per_prompt, params)
         return [
             Proposal(request=request, completion=completion, text=text)
             for request, group in zip(requests, groups, strict=True)
@@ -123,7 +119,9 @@ class Teacher:
 
     def _with_task(self, proposal: Proposal, result: Result) -> Proposal:
         if not result.ok:
-            return proposal.rejected(_reason(result), f"{result.verdict}: {result.detail}".rstrip(": "))
+            return proposal.rejected(
+                _reason(result), f"{result.verdict}: {result.detail}".rstrip(": ")
+            )
         assert proposal.draft is not None
         pairs = tuple(
             Example(text, output.decode())

@@ -23,9 +23,7 @@ class Policy:
     temperature: float
     max_tokens: int
 
-    def attempts(
-        self, questions: Sequence[Question], n: int, seed: int
-    ) -> list[list[Attempt]]:
+    def attempts(self, questions: Sequence[Question], n: int, seed: int) -> list[list[Attempt]]:
         """`n` judged samples of each question, in order."""
         groups: list[list[Attempt]] = []
         for start in range(0, len(questions), CHUNK):

@@ -62,7 +62,9 @@ def resume(
 
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="A smaller run, under 90 seconds.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller run, under 90 seconds.")
+    ] = False,
     overrides: OverridesArgument = None,
     dir: Annotated[Path | None, typer.Option("--dir", help="The run's folder.")] = None,
 ) -> None:

@@ -73,9 +73,7 @@ def compare_with_base(path: Path, progress: Progress, samples: int | None = None
         trained = _measure("trained", session, test, n, progress)
         for measured, step in ((base, 0), (trained, points[0].step)):
             _commit(store, session, test, measured, step)
-    return Comparison(
-        base=base, trained=trained, labels=[q.difficulty for q in test], samples=n
-    )
+    return Comparison(base=base, trained=trained, labels=[q.difficulty for q in test], samples=n)
 
 
 def load_test(config: Config) -> list[Question]:
@@ -107,16 +105,12 @@ def _measure(
     rates = policy.pass_rates(test, n, seed) if test else []
     progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
     goalposts = policy.pass_rates(session.goalposts, n, seed_for(seed, 0, "goalposts"))
-    return Measured(
-        name=name, temperature=policy.temperature, test=rates, goalposts=goalposts
-    )
+    return Measured(name=name, temperature=policy.temperature, test=rates, goalposts=goalposts)
 
 
 def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
     labels = dict.fromkeys(q.difficulty for q in questions)
-    return [
-        q for label in labels for q in [q for q in questions if q.difficulty == label][:count]
-    ]
+    return [q for label in labels for q in [q for q in questions if q.difficulty == label][:count]]
 
 
 def _commit(

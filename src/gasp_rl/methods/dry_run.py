@@ -31,6 +31,4 @@ def _budget(config: Config) -> str:
     rounds = f"{proposals} to {proposals * teacher.max_attempts}"
     probes = proposals * teacher.max_attempts * config.probe.n
     attempts = config.student.tasks * config.student.attempts
-    return (
-        f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"
-    )
+    return f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"

@@ -176,9 +176,7 @@ class Gasp:
             for i, a in zip(ids, attempts, strict=True)
         ]
 
-    def _update(
-        self, experiences: list[Experience], groups: list[str], journal: Journal
-    ) -> None:
+    def _update(self, experiences: list[Experience], groups: list[str], journal: Journal) -> None:
         """Task-relative REINFORCE++: advantages are normalised for each (role, task kind)."""
         if not experiences:
             return

@@ -42,9 +42,7 @@ def train(
         return store.path
 
 
-def resume(
-    path: Path, progress: Progress | None = None, engine: Engine | None = None
-) -> Path:
+def resume(path: Path, progress: Progress | None = None, engine: Engine | None = None) -> Path:
     """Continue a run from its last checkpoint, to the same end as if it had not stopped."""
     config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
     with RunStore.open(path) as store, open_session(config, engine) as session:

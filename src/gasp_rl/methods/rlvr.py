@@ -21,9 +21,7 @@ from gasp_rl.tasks import TrainingQuestion
 class Rlvr:
     """Takes `TrainingQuestion`s: the only road by which real questions become training rows."""
 
-    def __init__(
-        self, config: Config, pool: Sequence[TrainingQuestion], student: Student
-    ) -> None:
+    def __init__(self, config: Config, pool: Sequence[TrainingQuestion], student: Student) -> None:
         self.config = config
         self.pool = pool
         self.student = student

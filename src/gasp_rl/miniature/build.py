@@ -98,7 +98,9 @@ def train_base(world: World, model_folder: Path, seed: int, documents: int, say:
         mean = loss if step == 0 else 0.98 * mean + 0.02 * loss
         if step % 100 == 0:
             seconds = time.perf_counter() - started
-            say(f"warm start {step * settings.batch:>7,} documents  loss {mean:.3f}  {seconds:.0f} s")
+            say(
+                f"warm start {step * settings.batch:>7,} documents  loss {mean:.3f}  {seconds:.0f} s"
+            )
 
     train(model, batches(corpus, tokenizer, settings), settings, on_step)
     model.save_pretrained(model_folder)

@@ -175,9 +175,7 @@ class Corpus:
         return pipeline[:at] + new + pipeline[at:]
 
     def _open_one(self, pipeline: Pipeline) -> Pipeline:
-        given = [
-            i for i, s in enumerate(pipeline) if FAMILY[s.family].constants and not s.hidden
-        ]
+        given = [i for i, s in enumerate(pipeline) if FAMILY[s.family].constants and not s.hidden]
         if not given:
             return pipeline
         i = int(self.random.choice(given))

@@ -29,7 +29,9 @@ def words() -> list[str]:
     phrases = [piece for f in FAMILIES for piece in f"; {f.phrase}".split("{c}") if piece]
     lines = [piece for f in FAMILIES for piece in f"    x = {f.code}\n".split("{c}")]
     fences = [f"```{name}\n" for name in ("python", "message", "inputs", "input", "output", "")]
-    lists = [f"{left}{d}{right}" for left, right in (("[", ""), (", ", ""), (", ", "]")) for d in digits]
+    lists = [
+        f"{left}{d}{right}" for left, right in (("[", ""), (", ", ""), (", ", "]")) for d in digits
+    ]
     rest = ["Take x", "?", " -> ", "\n", "# ", "def f(x):\n", "    return x\n", "```"]
     return list(dict.fromkeys([*HEADINGS, *digits, *phrases, *lines, *fences, *lists, *rest]))
 

@@ -60,7 +60,9 @@ class PromptBook:
     def lift(self, lemma: Induction, axis: Axis, inputs: int) -> str:
         """Ask the teacher for a harder variant of an accepted lemma, of which alone it knows."""
         if not isinstance(lemma, Induction):
-            raise TypeError(f"a lift is written from a lemma's task, not from {type(lemma).__name__}")
+            raise TypeError(
+                f"a lift is written from a lemma's task, not from {type(lemma).__name__}"
+            )
         fields = {"message": lemma.message, "program": lemma.program, "examples": lemma.shown}
         return self._teacher(f"lift_{axis}", fields, inputs)
 

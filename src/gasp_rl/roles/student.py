@@ -38,14 +38,14 @@ class Student:
     ) -> list[list[Attempt]]:
         """`n` judged attempts at each task or real problem, in order."""
         prompts = [
-            self.prompts.question(task) if isinstance(task, Question) else self.prompts.student(task)
+            self.prompts.question(task)
+            if isinstance(task, Question)
+            else self.prompts.student(task)
             for task in tasks
         ]
         sampled = sample_texts(self.engine, prompts, n, params)
         flat = [
-            (task, text)
-            for task, group in zip(tasks, sampled, strict=True)
-            for _, text in group
+            (task, text) for task, group in zip(tasks, sampled, strict=True) for _, text in group
         ]
         judgements = iter(self.judge.judge(flat))
         tokens = [self.engine.tokenizer.encode_prompt(prompt) for prompt in prompts]

@@ -45,9 +45,7 @@ class Induction:
 
     def job(self, answer: str) -> Job:
         pairs = self.shown + self.hidden
-        return Check(
-            answer, tuple(e.input for e in pairs), tuple(e.output.encode() for e in pairs)
-        )
+        return Check(answer, tuple(e.input for e in pairs), tuple(e.output.encode() for e in pairs))
 
 
 @dataclass(frozen=True, slots=True)

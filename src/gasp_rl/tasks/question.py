@@ -128,7 +128,6 @@ class Question:
             case Form.INPUT:
                 return Abduct(self.starter_code, code, canonical(outputs[0]), entry=self.entry)
 
-
     def program(self, code: str) -> str:
         """The code as it runs: for PRESENCE, with the output reduced to a bool, because a match
         object that says "found" has no literal."""
