@@ -331,7 +331,7 @@ def _failure(run: Run, *, exit_is_fine: bool = False) -> tuple[Verdict | None, s
     return Verdict.NO_RESULT, f"ended with status {os.WEXITSTATUS(run.status)}"
 
 
-_SIGNALS = {
+_SIGNALS: dict[int, Verdict] = {
     signal.SIGSYS: Verdict.DENIED,
     signal.SIGXCPU: Verdict.TIMEOUT_CPU,
     signal.SIGKILL: Verdict.MEMORY,  # not by us: the kernel ran out of memory

@@ -23,7 +23,8 @@ Send = Callable[[bytes], None]
 def free_names(tests: str) -> list[str]:
     """Names that test code reads and does not bind: the program's functions, and modules."""
     tree = ast.parse(tests)
-    read, bound = set(), set()
+    read: set[str] = set()
+    bound: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)

@@ -27,7 +27,7 @@ MANDATORY = ("seccomp", "rlimits", "capabilities")
 class Settings(NamedTuple):
     """What the pool tells a worker at its start."""
 
-    index: int
+    place: int  # of this worker among the workers
     cpu_seconds: float
     memory_bytes: int
     output_bytes: int
@@ -157,7 +157,7 @@ class Worker:
         os.chmod(root, 0o555)
         plan = Plan(
             memory_bytes=self.settings.memory_bytes,
-            uid=60_000 + self.settings.index,
+            uid=60_000 + self.settings.place,
             empty_root=root,
             rich=flavour == "rich",
             skip=self.settings.skip,
