@@ -131,6 +131,9 @@ class TeacherConfig(Section):
     """Inputs that a proposal must bring (paper: 5)."""
     shown: int = Field(2, ge=1)
     """How many of them the student sees (paper: 2 shown, 3 held out)."""
+    check_message: Literal["none", "controlled-english"] = "none"
+    """Refuse a message that describes another program. Natural language cannot be checked so (and the
+    paper does not); the miniature's controlled English can."""
     sampling: SamplingConfig = SamplingConfig()
     """How proposals are sampled."""
     lemma: BandConfig = BandConfig(low=0.3, high=0.7, peak=0.5, sharpness=5)

@@ -49,6 +49,7 @@ class Rejection(StrEnum):
     """Why a proposal fell. The order is the order of the checks: the funnel reads downwards."""
 
     UNPARSABLE = "unparsable"  # no program, no inputs or no message where they were asked for
+    MISDESCRIBED = "misdescribed"  # the message tells of another program, where that can be checked
     UNSAFE = "unsafe"  # an import or a name that teacher programs may not use
     FAILS = "fails"  # does not run on its own inputs, or exceeds a limit
     NON_DETERMINISTIC = "non-deterministic"  # two fresh processes disagree

@@ -13,6 +13,7 @@ from gasp_rl.miniature.world import (
     FLAT,
     SKEWED,
     Step,
+    describes,
     draw_inputs,
     draw_question,
     program,
@@ -116,3 +117,16 @@ def test_self_play_prompts_are_those_of_the_corpus() -> None:
         prompt = book.lemma(question, axis, 5)
         assert tokenizer.token_to_id(UNKNOWN) not in tokenizer.encode(prompt).ids
         assert prompt != load_prompts().lemma(question, axis, 5)
+
+
+def test_a_message_describes_its_own_program_and_no_other() -> None:
+    pipeline = (Step("add", 3, hidden=True), Step("cap", 5), Step("reverse"))
+    code = program(pipeline)
+    assert describes("Take x; add ?; cap at 5; reverse", code)
+    assert describes("Take x; add 3; cap at ?; reverse", code)
+    assert not describes("Take x; add 4; cap at 5; reverse", code)
+    assert not describes("Take x; add 3; cap at 5", code)
+    assert not describes("Take x; add 3; cap at 5; reverse; reverse", code)
+    assert not describes("Take x; cap at 5; add 3; reverse", code)
+    assert not describes("Take x; add 3; cap at 5; reverseHarder mapping.", code)
+    assert not describes("Take x; add 3; cap at 5; reverse", code.replace("x[::-1]", "list(x)"))

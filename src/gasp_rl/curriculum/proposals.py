@@ -67,12 +67,16 @@ def _reason(result: Result) -> Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """The policy in the role of the teacher, with the checks that its proposals must pass."""
+    """The policy in the role of the teacher, with the checks that its proposals must pass.
+
+    describes: whether a message tells of a program, where the language of messages can be checked.
+    """
 
     student: Student
     sandbox: RunsJobs
     buffers: Buffers
     config: Config
+    describes: Callable[[str, str], bool] | None = None
 
     def propose(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
         """Sample `proposals_per_prompt` for each request and judge them all.
@@ -109,7 +113,10 @@ class Teacher:
         draft = parse_proposal(proposal.text, self.config.teacher.inputs)
         if isinstance(draft, Unparsable):
             return proposal.rejected(Rejection.UNPARSABLE, draft.reason)
-        return replace(proposal, draft=draft)
+        read = replace(proposal, draft=draft)
+        if self.describes is not None and not self.describes(draft.message, draft.program):
+            return read.rejected(Rejection.MISDESCRIBED, "the message tells of another program")
+        return read
 
     def _validate(self, proposals: list[Proposal]) -> list[Proposal]:
         """Run each program in two fresh processes; its outputs make the task."""

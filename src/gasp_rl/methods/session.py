@@ -16,6 +16,7 @@ from gasp_rl.methods.gasp import Gasp
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.miniature import assets
+from gasp_rl.miniature.world import describes
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
 from gasp_rl.sandbox import Sandbox
@@ -60,7 +61,9 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
             method: Method
             if config.method == "gasp":
-                teacher = Teacher(student, sandbox, buffers, config)
+                checked = config.teacher.check_message == "controlled-english"
+                describer = describes if checked else None
+                teacher = Teacher(student, sandbox, buffers, config, describer)
                 method = Gasp(config, goalposts, student, teacher)
             else:
                 method = Rlvr(config, load_pool(config), student)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DOCUMENTS = 172_032
+DOCUMENTS = 106_496
 
 
 def mount(app: typer.Typer) -> None:

@@ -53,12 +53,12 @@ class Corpus:
     """
 
     SHARES: ClassVar[dict[str, float]] = {
-        "solver": 0.36,
-        "lemma": 0.14,
-        "lift": 0.10,
+        "solver": 0.26,
+        "lemma": 0.13,
+        "lift": 0.09,
         "propose": 0.04,
-        "deduction": 0.18,
-        "abduction": 0.18,
+        "deduction": 0.24,
+        "abduction": 0.24,
     }
 
     def __init__(self, world: World, prompts: dict, random: np.random.Generator) -> None:

@@ -192,6 +192,26 @@ def recognise(code: str) -> Pipeline | None:
     return tuple(steps)
 
 
+def describes(message: str, code: str) -> bool:
+    """Whether a message in the miniature's English names exactly the steps of a program.
+
+    An open constant fits any. Without this check a teacher learns within twenty steps to write
+    messages that name other steps than its program has: a cheap way to a middling pass rate.
+    """
+    pipeline = recognise(code)
+    if pipeline is None:
+        return False
+    open_or_given = [
+        (s.phrase(), Step(s.family, s.constant, hidden=True).phrase()) for s in pipeline
+    ]
+    first, *told = message.split("; ")
+    return (
+        first == "Take x"
+        and len(told) == len(pipeline)
+        and all(phrase in both for phrase, both in zip(told, open_or_given, strict=True))
+    )
+
+
 def run(pipeline: Pipeline, x: State) -> State:
     """The pipeline's value, computed by this trusted module rather than by its Python text."""
     for step in pipeline:

@@ -1,8 +1,8 @@
 // Funnel: how many proposals still stand after each check, and examples of those that fell.
 "use strict";
 
-G.REASONS = ["unparsable", "unsafe", "fails", "non-deterministic", "duplicate", "too-hard", "too-easy"];
-G.STANDING = { unparsable: "parsed", unsafe: "safe", fails: "runs", "non-deterministic": "deterministic", duplicate: "new", "too-hard": "not too hard", "too-easy": "in band" };
+G.REASONS = ["unparsable", "misdescribed", "unsafe", "fails", "non-deterministic", "duplicate", "too-hard", "too-easy"];
+G.STANDING = { unparsable: "parsed", misdescribed: "described", unsafe: "safe", fails: "runs", "non-deterministic": "deterministic", duplicate: "new", "too-hard": "not too hard", "too-easy": "in band" };
 
 G.pages.funnel = async (root, ctx) => {
   const bars = G.h("div", { class: "funnels" });
