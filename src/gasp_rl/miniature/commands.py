@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DOCUMENTS = 106_496
+DOCUMENTS = 204_800
 
 
 def mount(app: typer.Typer) -> None:

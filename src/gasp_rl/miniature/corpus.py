@@ -53,12 +53,12 @@ class Corpus:
     """
 
     SHARES: ClassVar[dict[str, float]] = {
-        "solver": 0.26,
-        "lemma": 0.13,
-        "lift": 0.09,
+        "solver": 0.36,
+        "lemma": 0.14,
+        "lift": 0.10,
         "propose": 0.04,
-        "deduction": 0.24,
-        "abduction": 0.24,
+        "deduction": 0.18,
+        "abduction": 0.18,
     }
 
     def __init__(self, world: World, prompts: dict, random: np.random.Generator) -> None:
@@ -100,8 +100,7 @@ class Corpus:
         axis = "io" if self.random.random() < 0.5 else "f"
         if axis == "f":
             largest = min(largest, question.depth - 1)
-        size = max(int(n) for n in self.random.integers(1, largest + 1, size=2))
-        pipeline = self._subset(question.pipeline, size)
+        pipeline = self._subset(question.pipeline, int(self.random.integers(1, largest + 1)))
         if axis == "io":
             pipeline = tuple(Step(s.family, s.constant) for s in pipeline)
         prompt = self._teacher(
@@ -170,7 +169,7 @@ class Corpus:
         return tuple(pipeline[i] for i in chosen)
 
     def _one_more(self, pipeline: Pipeline) -> Pipeline:
-        new = draw_pipeline(1, self.weights, int(self.random.random() < 0.15), self.random)
+        new = draw_pipeline(1, self.weights, int(self.random.random() < 0.5), self.random)
         at = int(self.random.integers(0, len(pipeline) + 1))
         return pipeline[:at] + new + pipeline[at:]
 

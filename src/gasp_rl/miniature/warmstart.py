@@ -23,7 +23,7 @@ IGNORED = 0.0
 class WarmStart:
     """Settings of the supervised training; lr falls linearly to a tenth over the last half."""
 
-    documents: int = 106_496
+    documents: int = 204_800
     batch: int = 64
     lr_matrices: float = 3e-3
     lr_other: float = 3e-3
