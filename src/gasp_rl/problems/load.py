@@ -168,7 +168,8 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
             f"no set named {name!r}; known: {', '.join(SETS)}, or a .jsonl file of our own format"
         )
     questions = selection.apply(loaded.questions)
-    words = [str(path)] if selection == _ALL else [str(path), str(selection)]
+    place_in_words = name if split else str(path)  # where a package lies says nothing
+    words = [place_in_words] if selection == _ALL else [place_in_words, str(selection)]
     if narrow is not None and narrow != _ALL:
         questions = narrow.apply(questions)
         words.append(str(narrow))
