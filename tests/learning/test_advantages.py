@@ -68,7 +68,7 @@ def test_affine_changes_of_the_reward_change_nothing(rows, scale, shift, weighti
     changed = [scale * r + shift for r in rewards]
     # rewards that were equal stay equal bit for bit, so no rounding noise is whitened
     before = trr(rewards, lengths, groups, weighting)
-    assert trr(changed, lengths, groups, weighting) == pytest.approx(before, abs=1e-4)
+    assert trr(changed, lengths, groups, weighting) == pytest.approx(before, rel=1e-3, abs=1e-4)
 
 
 @given(rollouts, st.randoms(use_true_random=False), st.sampled_from(["token", "plain"]))
