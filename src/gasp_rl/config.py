@@ -24,7 +24,7 @@ class Section(BaseModel):
 
 class ModelConfig(Section):
     path: str = "miniature"
-    """A Hugging Face model folder, or `miniature` / `miniature-flat` for the embedded bases."""
+    """A Hugging Face model folder, or `miniature` for the embedded base."""
 
 
 class DataConfig(Section):
