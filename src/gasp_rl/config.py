@@ -25,6 +25,8 @@ class Section(BaseModel):
 class ModelConfig(Section):
     path: str = "miniature"
     """A Hugging Face model folder, or `miniature` for the embedded base."""
+    adapter: Path | None = None
+    """A LoRA adapter to begin from, as a run with `engine.lora_rank` saves it; none begins at zero."""
 
 
 class DataConfig(Section):
@@ -49,6 +51,18 @@ class EngineConfig(Section):
     """Tokens in one packed micro-batch."""
     threads: int | None = Field(None, ge=1)
     """Torch's CPU threads; none leaves torch's own choice."""
+    sampler: Literal["native", "continuous", "vllm"] = "native"
+    """The engine's own decode loop, transformers' continuous batching, or vLLM (an extra)."""
+    gradient_checkpointing: bool = False
+    """Compute each layer again in the backward pass: less memory, about a third more compute."""
+    optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
+    """`adamw-8bit` keeps its two moments in 8 bits (bitsandbytes, an extra)."""
+    offload_optimizer: bool = False
+    """Keep float32 weights and moments in CPU memory, and step there."""
+    lora_rank: int = Field(0, ge=0)
+    """Train LoRA adapters of this rank on all linear layers (arXiv 2106.09685); 0: all weights."""
+    lora_alpha: float = Field(32.0, gt=0)
+    """LoRA's output is scaled by lora_alpha / lora_rank."""
 
 
 class OptimConfig(Section):
