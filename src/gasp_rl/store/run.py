@@ -17,11 +17,11 @@ from gasp_rl.store.checkpoints import (
     discard_after,
     list_checkpoints,
     prune_checkpoints,
+    require_space,
     write_checkpoint,
 )
 from gasp_rl.store.database import clear_errors, create_database, open_database
-from gasp_rl.store.environment import write_environment
-from gasp_rl.store.folder import RunLock, new_run_path
+from gasp_rl.store.folder import RunLock, make_run_folder, read_config
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.records import EvalRecord, GoalpostAttempt, GoalpostRecord, StepRecord
 from gasp_rl.types import Stage
@@ -68,22 +68,10 @@ class RunStore:
     def create(cls, config: Config, dir: Path | None = None, recipe: str = "") -> "RunStore":
         """Make the run folder (`dir`, or a dated name under `config.store.dir`) and lock it.
 
-        `recipe` is the recipe's text as the user wrote it. A folder that already holds something
-        is refused: nothing is overwritten.
+        `recipe` is the recipe's text as the user wrote it. See `make_run_folder` for what is
+        refused.
         """
-        path = dir or new_run_path(config)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise StoreError(f"{path}: not empty; choose another folder or remove it yourself")
-            lock = RunLock(path)
-            resolved = config.model_dump_json(indent=1)
-            (path / "config.json").write_text(resolved + "\n", encoding="utf-8")
-            if recipe:
-                (path / "recipe.toml").write_text(recipe, encoding="utf-8")
-            write_environment(path)
-        except OSError as error:
-            raise StoreError(f"{path}: {error.strerror or error}; no run was made") from error
+        path, lock = make_run_folder(config, dir, recipe)
         return cls(path, lock, new=True, keep_text=config.store.keep_rollouts)
 
     @classmethod
@@ -93,7 +81,7 @@ class RunStore:
             raise StoreError(f"{path}: no run here (no run.db)")
         lock = RunLock(path)
         try:
-            keep_text = _config_of(path).store.keep_rollouts
+            keep_text = read_config(path).store.keep_rollouts
             return cls(path, lock, new=False, keep_text=keep_text)
         except StoreError:
             lock.release()
@@ -174,6 +162,10 @@ class RunStore:
     ) -> Path:
         """Write a checkpoint beside and rename it; see `write_checkpoint`."""
         return write_checkpoint(self.checkpoints, step, write, score)
+
+    def require_space(self, needed: int) -> None:
+        """Raise `StoreError` unless this many bytes are free where checkpoints go."""
+        require_space(self.path, needed)
 
     def prune(self, *, keep_last: int, every: int = 0) -> list[Path]:
         """Keep the last k, the best and every m-th checkpoint; returns what was removed."""
@@ -258,9 +250,3 @@ def _metrics_line(step: int, seconds: float, metrics: dict[str, float]) -> str:
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return json.dumps({"step": step, "seconds": seconds, **finite}) + "\n"
 
-
-def _config_of(path: Path) -> Config:
-    try:
-        return Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path / 'config.json'}: cannot be read: {error!s:.200}") from None
