@@ -2,7 +2,10 @@
 
 
 class GaspError(Exception):
-    """Root of every error that this package raises on purpose; the command line exits with 2."""
+    """Root of every error that this package raises on purpose."""
+
+    exit_code = 2
+    """What the command line exits with."""
 
 
 class ConfigError(GaspError, ValueError):
@@ -23,6 +26,18 @@ class EngineError(GaspError, RuntimeError):
 
 class StoreError(GaspError, RuntimeError):
     """A run folder that cannot be read, written or locked."""
+
+
+class RunStopped(GaspError):
+    """A run ended before its last step because it was asked to; it can be continued."""
+
+    exit_code = 130
+
+
+class RunDead(RunStopped):
+    """A run ended before its last step because it learns nothing any more."""
+
+    exit_code = 3
 
 
 class MissingExtraError(GaspError, ImportError):

@@ -51,5 +51,6 @@ def start(
             pass_fds=(theirs.fileno(),),
             env=environment,
             cwd="/",
+            process_group=0,  # Ctrl-C is for the caller, who may want to finish a step first
         )
     return process, ours

@@ -13,6 +13,8 @@ from typing import Any
 from gasp_rl.errors import StoreError
 
 _NAME = re.compile(r"step_(\d{6,})")
+SEALS = {"manifest.json", "DONE"}
+"""Files of the store's own in a checkpoint; the manifest lists all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,13 @@ def write_checkpoint(
     """Let `write` fill a temporary folder, then seal it with a manifest and rename it in place.
 
     A crash at any moment leaves either the whole checkpoint or a `.partial` folder that the next
-    call removes.
+    call removes. Raises `StoreError`, with nothing written, when the disk cannot take another
+    checkpoint of the last one's size.
     """
     final = folder / f"step_{step:06d}"
     partial = folder / f".step_{step:06d}.partial"
+    earlier = list_checkpoints(folder)
+    require_space(folder.parent, earlier[-1].bytes if earlier else 0)
     try:
         _discard(partial)
         partial.mkdir(parents=True)
@@ -56,26 +61,45 @@ def write_checkpoint(
     return final
 
 
+def require_space(folder: Path, needed: int) -> None:
+    """Raise `StoreError` when the disk of a folder has fewer free bytes than a checkpoint needs."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror or error}") from error
+    if free < needed:
+        raise StoreError(
+            f"{folder}: {free / 2**20:,.0f} MiB free, a checkpoint needs {needed / 2**20:,.0f}; "
+            "free some space, then `gasp resume`"
+        )
+
+
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """Complete checkpoints, oldest step first; anything unsealed is not listed."""
+    """Complete checkpoints, oldest step first; anything unsealed is not listed.
+
+    Whether one is sound only `verify_checkpoint` says.
+    """
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
         if match and (path / "DONE").exists():
-            score = _manifest(path).get("score")
             size = sum(file.stat().st_size for file in _files(path))
-            found.append(Checkpoint(int(match[1]), path, score, size))
+            found.append(Checkpoint(int(match[1]), path, _score(path), size))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
 def verify_checkpoint(path: Path) -> None:
     """Compare every file with the manifest; raises `StoreError` naming the first difference."""
-    for name, expected in _manifest(path).get("files", {}).items():
+    expected = _manifest(path)["files"]
+    for name, digest in expected.items():
         file = path / name
         if not file.is_file():
             raise StoreError(f"{file}: missing from the checkpoint; resume from an earlier one")
-        if _digest(file) != expected:
+        if _digest(file) != digest:
             raise StoreError(f"{file}: checksum differs; resume from an earlier checkpoint")
+    present = {str(file.relative_to(path)) for file in _files(path)}
+    if strange := sorted(present - set(expected) - SEALS):
+        raise StoreError(f"{path / strange[0]}: not in the checkpoint's manifest; remove it")
 
 
 def prune_checkpoints(folder: Path, *, keep_last: int, every: int = 0) -> list[Path]:
@@ -97,8 +121,19 @@ def discard_after(folder: Path, step: int) -> None:
     """Remove checkpoints of later steps and unfinished ones: their steps will be run again."""
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         match = _NAME.fullmatch(path.name)
-        if path.name.endswith(".partial") or (match and int(match[1]) > step):
+        unsealed = match and not (path / "DONE").exists()
+        if path.name.endswith(".partial") or unsealed or (match and int(match[1]) > step):
             _discard(path)
+
+
+def copy_checkpoint(source: Path, folder: Path, step: int) -> Path:
+    """Copy a verified checkpoint into another run's folder."""
+
+    def copy(target: Path) -> None:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*SEALS), dirs_exist_ok=True)
+
+    verify_checkpoint(source)
+    return write_checkpoint(folder, step, copy, _score(source))
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -106,9 +141,20 @@ def _manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path / 'manifest.json'}: unreadable: {error}") from None
-    if not isinstance(manifest, dict):
-        raise StoreError(f"{path / 'manifest.json'}: not a manifest")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or not files:
+        raise StoreError(f"{path / 'manifest.json'}: not a manifest of a checkpoint's files")
     return manifest
+
+
+def _score(path: Path) -> float | None:
+    """The score in the manifest; none too when the checkpoint is damaged, so that one bad file
+    does not hide the sound checkpoints beside it."""
+    try:
+        score = _manifest(path).get("score")
+    except StoreError:
+        return None
+    return score if isinstance(score, float | int) else None
 
 
 def _files(path: Path) -> Iterable[Path]:

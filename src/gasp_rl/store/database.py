@@ -1,7 +1,7 @@
 """Opening `run.db`: modes, schema version, and SQLite's errors as one sentence."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -26,12 +26,38 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 def create_database(path: Path) -> sqlite3.Connection:
     """A new database with the present schema, open for writing."""
+    schema = (resources.files("gasp_rl.store") / "schema.sql").read_text(encoding="utf-8")
+    with _appearing_whole(path) as connection:
+        connection.executescript(f"begin; {schema} commit;")
+    return open_database(path, readonly=False)
+
+
+def copy_database(source: Path, path: Path, change: Callable[[sqlite3.Connection], None]) -> None:
+    """A consistent copy of a database that others may be writing, changed before it appears."""
+    original = open_database(source, readonly=True)
+    try:
+        with _appearing_whole(path) as connection:
+            original.backup(connection)
+            connection.execute("begin")
+            change(connection)
+            connection.execute("commit")
+    finally:
+        original.close()
+
+
+@contextmanager
+def _appearing_whole(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database written beside and renamed: a crash never leaves one without its tables."""
+    partial = path.with_name(path.name + ".partial")
     with clear_errors(path):
-        connection = _connect(path, "rwc")
-        _write_mode(connection)
-        schema = resources.files("gasp_rl.store") / "schema.sql"
-        connection.executescript(f"begin; {schema.read_text(encoding='utf-8')} commit;")
-        return connection
+        partial.unlink(missing_ok=True)
+        connection = _connect(partial, "rwc")
+        try:
+            yield connection
+            connection.execute("pragma journal_mode = delete").fetchone()
+        finally:
+            connection.close()
+        partial.replace(path)
 
 
 def open_database(path: Path, *, readonly: bool) -> sqlite3.Connection:

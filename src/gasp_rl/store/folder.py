@@ -1,4 +1,4 @@
-"""Run folders: naming, finding, and the lock that keeps a second process out."""
+"""Run folders: making, finding, and the lock that keeps a second process out."""
 
 import fcntl
 import os
@@ -7,6 +7,59 @@ from pathlib import Path
 
 from gasp_rl.config import Config
 from gasp_rl.errors import StoreError
+from gasp_rl.store.environment import write_environment
+
+_MADE_FIRST = {
+    "run.lock",
+    "config.json",
+    "config.json.tmp",
+    "recipe.toml",
+    "environment.json",
+    "code.diff",
+    "run.db.partial",
+    "run.db.partial-journal",
+    "checkpoints",
+}
+"""What a run folder may hold before its database appears."""
+
+
+def make_run_folder(config: Config, dir: Path | None, recipe: str) -> tuple[Path, "RunLock"]:
+    """A locked run folder without its database: `dir`, or a dated name under `config.store.dir`.
+
+    recipe: its text as the user wrote it, kept beside the resolved configuration.
+    A folder that holds something is refused: nothing is overwritten. Only one that was given up
+    before its database appeared (the process was killed) is taken over.
+    """
+    path = dir or new_run_path(config)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        held = {entry.name for entry in path.iterdir()}
+        if held and not ("run.lock" in held and held <= _MADE_FIRST):
+            raise StoreError(f"{path}: not empty; choose another folder or remove it yourself")
+        lock = RunLock(path)
+        write_config(path, config)
+        if recipe:
+            (path / "recipe.toml").write_text(recipe, encoding="utf-8")
+        write_environment(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}; no run was made") from error
+    return path, lock
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Replace the resolved configuration of a run in one rename."""
+    temporary = path / "config.json.tmp"
+    temporary.write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path / "config.json")
+
+
+def read_config(path: Path) -> Config:
+    """The resolved configuration of a run; raises `StoreError` when it cannot be read."""
+    try:
+        return Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{path / 'config.json'}: cannot be read: {reason:.200}") from None
 
 
 def new_run_path(config: Config) -> Path:
@@ -26,7 +79,13 @@ def list_runs(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     runs = [path for path in root.iterdir() if (path / "run.db").is_file()]
-    return sorted(runs, key=lambda path: ((path / "config.json").stat().st_mtime_ns, path.name))
+    return sorted(runs, key=lambda path: (_made_at(path), path.name))
+
+
+def _made_at(run: Path) -> int:
+    """When a run's configuration was written; 0 when it is missing."""
+    file = run / "config.json"
+    return file.stat().st_mtime_ns if file.is_file() else 0
 
 
 def find_run(run: str, root: Path = Path("runs")) -> Path:
@@ -66,3 +125,38 @@ class RunLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def holder_of(folder: Path) -> int | None:
+    """Process id of who has a run open for writing, None when nobody does."""
+    try:
+        fd = os.open(folder / "run.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{folder / 'run.lock'}: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(fd, 32, 0).strip()
+        return int(owner) if owner.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+STOP = "stop"
+"""A file of this name in a run folder asks the process that runs it to end after its step."""
+
+
+def ask_to_stop(folder: Path) -> int:
+    """Ask the process that runs a folder to end after its step; returns its process id."""
+    owner = holder_of(folder)
+    if owner is None:
+        raise StoreError(f"{folder}: not running; nothing to stop")
+    try:
+        (folder / STOP).touch()
+    except OSError as error:
+        raise StoreError(f"{folder / STOP}: {error.strerror}") from None
+    return owner
