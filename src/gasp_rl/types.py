@@ -32,10 +32,21 @@ class TaskKind(StrEnum):
 
 
 class Stage(StrEnum):
-    """Which kind of proposal the teacher was asked for."""
+    """Which kind of proposal the teacher was asked for. The last three are unguided (AZR)."""
 
     LEMMA = "lemma"  # an easier variant of a goalpost
     LIFT = "lift"  # a harder variant of an accepted lemma
+    DEDUCTION = "deduction"  # a new program and an input whose output is hard to predict
+    ABDUCTION = "abduction"  # a new program and an input that is hard to find from its output
+    INDUCTION = "induction"  # inputs and a message from which a given program is hard to infer
+
+    @property
+    def kind(self) -> TaskKind:
+        """In which form the student is probed."""
+        return TaskKind(self) if self in _UNGUIDED else TaskKind.INDUCTION
+
+
+_UNGUIDED = frozenset({Stage.DEDUCTION, Stage.ABDUCTION, Stage.INDUCTION})
 
 
 class Axis(StrEnum):
@@ -43,6 +54,7 @@ class Axis(StrEnum):
 
     IO = "io"  # the inputs and outputs: size, representation, how telling the examples are
     F = "f"  # the mapping: constraints added or dropped, operations composed
+    FREE = "free"  # nothing: an unguided proposal is no variant
 
 
 class Rejection(StrEnum):

@@ -17,7 +17,7 @@ from gasp_rl.store.records import (
     TaskRecord,
     TokenTrace,
 )
-from gasp_rl.types import Role, TaskKind
+from gasp_rl.types import Role
 
 ACCEPTED = "accepted"
 
@@ -147,7 +147,7 @@ def _insert_proposal(db: sqlite3.Connection, proposal: ProposalRecord, keep_text
         step=proposal.step,
         purpose=Purpose.PROPOSE,
         role=Role.TEACHER,
-        kind=TaskKind.INDUCTION,
+        kind=proposal.stage.kind,
         task_key=proposal.key,
         origin=proposal.parent,
         group=proposal.group,

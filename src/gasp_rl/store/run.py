@@ -24,7 +24,7 @@ from gasp_rl.store.database import clear_errors, create_database, open_database
 from gasp_rl.store.folder import RunLock, make_run_folder, read_config
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.records import EvalRecord, GoalpostAttempt, GoalpostRecord, StepRecord
-from gasp_rl.types import Stage
+from gasp_rl.types import Axis, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +233,12 @@ class RunStore:
             )
         accepted = {p.id: p.goalpost for p in record.proposals if p.rejection is None}
         for proposal in record.proposals:
+            at_root = proposal.parent == proposal.goalpost
             if proposal.stage is Stage.LEMMA:
-                sound = proposal.parent == proposal.goalpost
+                sound = at_root
             else:
                 root = accepted.get(proposal.parent) or self.reader.root_of(proposal.parent)
-                sound = root == proposal.goalpost
+                sound = root == proposal.goalpost or (at_root and proposal.axis is Axis.FREE)
             if not sound:
                 raise StoreError(
                     f"proposal {proposal.id}: parent {proposal.parent!r} is not an accepted node "
