@@ -139,6 +139,11 @@ class TeacherConfig(Section):
     """A phase repeats its round until this many proposals are accepted..."""
     max_attempts: int = Field(3, ge=1)
     """...or this many rounds were tried."""
+    lifts: int = Field(1, ge=0)
+    """Lifts above each lemma: 1 in the paper; 0 leaves the lemma phase alone (one-step ablations)."""
+    guide: Literal["goalposts", "pool"] = "goalposts"
+    """Which questions lemmas are asked for: goalposts, or, as the control without guidance, random
+    questions of `data.pool`."""
     axes: tuple[Literal["io", "f"], ...] = ("io", "f")
     """Difficulty axes to draw from, uniformly (the ablation without the I/O axis leaves `f`)."""
     inputs: int = Field(5, ge=2)
@@ -252,12 +257,23 @@ class StoreConfig(Section):
     """Keep every completion's text in the run's database."""
 
 
+class BudgetConfig(Section):
+    """What a run may spend: it ends at `steps`, or with the step that spends the budget."""
+
+    student_rollouts: int | None = Field(None, ge=1)
+    """Completions of the student, probes included, evaluations not; none: no limit."""
+    generated_tokens: int | None = Field(None, ge=1)
+    """Tokens sampled by teacher and student, evaluations not; none: no limit."""
+    hours: float | None = Field(None, gt=0)
+    """Wall time of the steps, trials not counted; none: no limit. No seed decides where it ends."""
+
+
 class Config(Section):
     """A whole run. Written, resolved, to `config.json` before anything else happens."""
 
     name: str = Field("gasp", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run's folder."""
-    method: Literal["gasp", "rlvr"] = "gasp"
+    method: Literal["gasp", "gasp+rlvr", "rlvr"] = "gasp"
     """Which algorithm runs."""
     seed: int = 0
     """Decides every draw of the run."""
@@ -265,6 +281,7 @@ class Config(Section):
     """Global iterations (paper: about 50 with rejection sampling)."""
     hardware: str = ""
     """What the recipe was made for, in words."""
+    budget: BudgetConfig = BudgetConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     engine: EngineConfig = EngineConfig()
@@ -290,15 +307,34 @@ def recipe_names() -> list[str]:
 
 
 def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Resolve a recipe (a shipped name, or a TOML or JSON file) with `key.path=value` overrides."""
+    """Resolve a recipe (a shipped name, or a TOML file) with `key.path=value` overrides.
+
+    A recipe may name another one as its `base` and hold only what differs.
+    """
+    tree, origin = _recipe_tree(recipe)
+    for override in overrides:
+        _apply_override(tree, override)
+    return parse_config(tree, origin)
+
+
+def _recipe_tree(recipe: str | Path, above: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:
+    """A recipe's keys over those of its `base`: a shipped name, or a file beside the recipe."""
     text, origin = _read_recipe(recipe)
+    if origin in above:
+        raise ConfigError(f"base goes in a circle: {' > '.join((*above, origin))}")
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{origin}: not valid TOML: {error}") from None
-    for override in overrides:
-        _apply_override(tree, override)
-    return parse_config(tree, origin)
+    base = tree.pop("base", None)
+    if base is None:
+        return tree, origin
+    if not isinstance(base, str):
+        raise ConfigError(f"{origin}: base: name one recipe (got {base!r:.200})")
+    if base.endswith(".toml"):
+        base = str((Path(recipe).parent / base).resolve())
+    under, _ = _recipe_tree(base, (*above, origin))
+    return _over(under, tree), origin
 
 
 def parse_config(tree: dict[str, Any], origin: str) -> Config:

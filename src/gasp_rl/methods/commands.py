@@ -108,7 +108,7 @@ def recipes() -> None:
 
     for name in recipe_names():
         settings = load_config(name)
-        print(f"{name:<22} {settings.method:<6} {settings.steps:>5} steps  {settings.hardware}")
+        print(f"{name:<26} {settings.method:<9} {settings.steps:>5} steps  {settings.hardware}")
 
 
 def config(

@@ -1,7 +1,7 @@
 """What a run would do: its settings and two rendered prompts. Loads no weights."""
 
 from gasp_rl.config import Config
-from gasp_rl.methods.session import load_goalposts
+from gasp_rl.methods.session import load_goalposts, load_guides
 from gasp_rl.miniature import assets
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.types import Axis
@@ -12,10 +12,10 @@ def describe(config: Config) -> str:
     goalposts = load_goalposts(config)
     prompts = load_prompts(assets.model_folder(config.model.path))
     parts = [config.model_dump_json(indent=1), f"{len(goalposts)} goalposts", _budget(config)]
-    if config.method == "gasp":
-        inputs = config.teacher.inputs
-        for axis in Axis:
-            prompt = prompts.lemma(goalposts[0], axis, inputs)
+    if config.method.startswith("gasp"):
+        inputs, guide = config.teacher.inputs, load_guides(config, goalposts)[0]
+        for axis in map(Axis, config.teacher.axes):
+            prompt = prompts.lemma(guide, axis, inputs)
             parts.append(f"--- lemma prompt, {axis} axis ({prompts.version})\n{prompt}")
     else:
         parts.append(f"--- prompt ({prompts.version})\n{prompts.question(goalposts[0])}")
@@ -24,11 +24,14 @@ def describe(config: Config) -> str:
 
 def _budget(config: Config) -> str:
     """Completions of one step, by arithmetic: the most that rejection sampling may draw."""
+    real = config.rlvr.questions * config.rlvr.attempts
     if config.method == "rlvr":
-        return f"student rollouts in a step: {config.rlvr.questions * config.rlvr.attempts}"
+        return f"student rollouts in a step: {real}"
     teacher = config.teacher
-    proposals = 2 * teacher.goalposts_per_round * teacher.proposals_per_prompt
+    phases = 2 if teacher.lifts else 1
+    proposals = phases * teacher.goalposts_per_round * teacher.proposals_per_prompt
     rounds = f"{proposals} to {proposals * teacher.max_attempts}"
     probes = proposals * teacher.max_attempts * config.probe.n
     attempts = config.student.tasks * config.student.attempts
-    return f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"
+    text = f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"
+    return f"{text}; attempts at real questions: {real}" if config.method == "gasp+rlvr" else text

@@ -4,6 +4,9 @@ One policy in two roles. In each global iteration the teacher sees goalposts tha
 cannot solve and writes easier variants (lemmas); then it sees accepted lemmas, and never their
 goalposts, and writes harder variants (lifts); the student learns from both. Proposals are sampled
 with rejection, and there is one update of the policy for each round of it.
+
+Variants are settings: no I/O axis (`teacher.axes`), no novelty rejection (`novelty.enabled`), one
+step in place of two (`teacher.lifts=0`), real-data RLVR after each iteration (`gasp+rlvr`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +18,7 @@ from gasp_rl.curriculum.rewards import student_reward
 from gasp_rl.engines.protocol import SamplingParams
 from gasp_rl.learning.advantages import trr
 from gasp_rl.methods.journal import Journal
+from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.methods.update import Experience, update
 from gasp_rl.rng import rng, seed_for
 from gasp_rl.roles.student import Attempt, Student
@@ -27,12 +31,20 @@ class Gasp:
     """The method's state is its buffers of accepted lemmas and lifts; all else is in the engine."""
 
     def __init__(
-        self, config: Config, goalposts: Sequence[Question], student: Student, teacher: Teacher
+        self,
+        config: Config,
+        guides: Sequence[Question],
+        student: Student,
+        teacher: Teacher,
+        real: Rlvr | None = None,
     ) -> None:
+        """guides: what lemmas are asked for: the goalposts, or easy questions in the control
+        without guidance. real: RLVR on real questions, as a last phase."""
         self.config = config
-        self.goalposts = goalposts
+        self.guides = guides
         self.student = student
         self.teacher = teacher
+        self.real = real
 
     @property
     def buffers(self) -> Buffers:
@@ -41,10 +53,14 @@ class Gasp:
     def step(self, step: int, journal: Journal) -> StepRecord:
         """One global iteration: lemma phase, lift phase, solver phase."""
         lemmas = self._phase(step, Stage.LEMMA, self._lemma_requests, journal)
-        lifts = self._phase(
-            step, Stage.LIFT, lambda at, seed: self._lift_requests(lemmas, at, seed), journal
-        )
+        lifts: list[Node] = []
+        if self.config.teacher.lifts:
+            lifts = self._phase(
+                step, Stage.LIFT, lambda at, seed: self._lift_requests(lemmas, at, seed), journal
+            )
         self._solver_phase(step, lemmas + lifts, journal)
+        if self.real is not None:
+            journal.metrics["rlvr/correct"] = self.real.learn(step, journal)
         return journal.record(self.student.engine.version)
 
     def _phase(
@@ -68,8 +84,8 @@ class Gasp:
     def _lemma_requests(self, step: int, purpose: str) -> list[Request]:
         """Goalposts without replacement; for each an axis, which its lifts will inherit."""
         draw = rng(self.config.seed, step, f"{purpose}/goalposts")
-        count = min(self.config.teacher.goalposts_per_round, len(self.goalposts))
-        chosen = [self.goalposts[int(i)] for i in draw.permutation(len(self.goalposts))[:count]]
+        count = min(self.config.teacher.goalposts_per_round, len(self.guides))
+        chosen = [self.guides[int(i)] for i in draw.permutation(len(self.guides))[:count]]
         axes = [Axis(a) for a in draw.choice(self.config.teacher.axes, size=count)]
         return [
             Request(

@@ -9,6 +9,7 @@ from gasp_rl.config import Config
 from gasp_rl.curriculum.lineage import Node
 from gasp_rl.engines.protocol import Engine
 from gasp_rl.evals.policy import Policy
+from gasp_rl.methods.budget import spent_by
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.rng import seed_for
@@ -36,7 +37,7 @@ def train(
     with open_session(config, engine) as session, RunStore.create(config, dir, recipe) as store:
         store.add_goalposts(
             GoalpostRecord(id=g.id, source=g.source, question=g.statement)
-            for g in session.goalposts
+            for g in (*session.goalposts, *session.guides)
         )
         _run(store, session, 0, progress or Silent())
         return store.path
@@ -58,10 +59,14 @@ def resume(path: Path, progress: Progress | None = None, engine: Engine | None =
 
 def _run(store: RunStore, session: Session, done: int, progress: Progress) -> None:
     config = session.config
+    store.add_goalposts(goalpost_records(session))
+    spent = spent_by(store.reader)
     progress.start_run(config.name, config.steps, done)
     reached = {a.goalpost for a in store.reader.goalpost_attempts() if a.correct}
     try:
         for step in range(done + 1, config.steps + 1):
+            if spent.exhausts(config.budget):
+                break
             journal = Journal(step, progress)
             if config.eval.every and step % config.eval.every == 0:
                 _trial(session, step, journal, reached)
@@ -70,12 +75,20 @@ def _run(store: RunStore, session: Session, done: int, progress: Progress) -> No
             store.commit_step(record)
             times = journal.times()
             progress.step_committed(step, record.seconds, {**record.metrics, **times})
-            if _is_checkpoint(step, config):
+            spent = spent.after(record.seconds, record.metrics)
+            if _is_checkpoint(step, config) or spent.exhausts(config.budget):
                 store.save_checkpoint(step, session.engine.save)
                 store.prune(keep_last=KEEP_LAST, every=config.store.checkpoint_every)
         store.note("finished", "yes")
     finally:
         progress.close()
+
+
+def goalpost_records(session: Session) -> list[GoalpostRecord]:
+    """The session's goalposts as the store keeps them."""
+    return [
+        GoalpostRecord(id=g.id, source=g.source, question=g.statement) for g in session.goalposts
+    ]
 
 
 def _is_checkpoint(step: int, config: Config) -> bool:

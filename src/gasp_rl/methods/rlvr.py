@@ -27,7 +27,12 @@ class Rlvr:
         self.student = student
 
     def step(self, step: int, journal: Journal) -> StepRecord:
-        """Draw questions, attempt each several times, update once."""
+        """One update."""
+        self.learn(step, journal)
+        return journal.record(self.student.engine.version)
+
+    def learn(self, step: int, journal: Journal) -> float:
+        """Draw questions, attempt each several times, update once; returns the share right."""
         settings = self.config.rlvr
         draw = rng(self.config.seed, step, "rlvr/questions")
         chosen = draw.permutation(len(self.pool))[: settings.questions]
@@ -56,4 +61,4 @@ class Rlvr:
             )
             metrics = update(self.student.engine, experiences, advantages, self.config)
             journal.updated(experiences, advantages, metrics)
-        return journal.record(self.student.engine.version)
+        return sum(a.right for group in groups for a in group) / len(experiences)

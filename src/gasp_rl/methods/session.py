@@ -17,6 +17,7 @@ from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.miniature import assets
 from gasp_rl.miniature.world import describes
+from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
 from gasp_rl.sandbox import Sandbox
@@ -33,7 +34,9 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The parts of one run. `buffers` is what the method remembers between steps."""
+    """The parts of one run. `buffers` is what the method remembers between steps; `guides` is what
+    lemmas are asked for: the goalposts, except in the control without guidance.
+    """
 
     config: Config
     engine: Engine
@@ -41,6 +44,7 @@ class Session:
     method: Method
     buffers: Buffers
     goalposts: Sequence[Question]
+    guides: Sequence[Question]
     validation: Sequence[Question]
 
 
@@ -51,6 +55,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     engine: takes the place of the one that `config.engine` names.
     """
     goalposts = load_goalposts(config)
+    guides = load_guides(config, goalposts)
     validation = load_validation(config)
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
@@ -60,11 +65,14 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             student = Student(engine, prompts, Judge(sandbox))
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
             method: Method
-            if config.method == "gasp":
+            if config.method.startswith("gasp"):
                 checked = config.teacher.check_message == "controlled-english"
                 describer = describes if checked else None
                 teacher = Teacher(student, sandbox, buffers, config, describer)
-                method = Gasp(config, goalposts, student, teacher)
+                real = None
+                if config.method == "gasp+rlvr":
+                    real = Rlvr(config, load_pool(config, without=goalposts), student)
+                method = Gasp(config, guides, student, teacher, real)
             else:
                 method = Rlvr(config, load_pool(config), student)
             yield Session(
@@ -74,6 +82,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
                 method=method,
                 buffers=buffers,
                 goalposts=goalposts,
+                guides=guides,
                 validation=validation,
             )
         finally:
@@ -94,11 +103,26 @@ def load_validation(config: Config) -> list[Question]:
     return assets.questions(pool, "validation") if assets.is_embedded(pool) else []
 
 
-def load_pool(config: Config) -> list[TrainingQuestion]:
-    """Real questions to train on, for the methods that do."""
-    pool = [TrainingQuestion(q) for q in assets.questions(config.data.pool, "train")]
+def load_guides(config: Config, goalposts: Sequence[Question]) -> list[Question]:
+    """The goalposts, or in the control without guidance as many random questions of the pool."""
+    if config.teacher.guide == "goalposts":
+        return list(goalposts)
+    pool = load_pool(config, without=goalposts)
+    order = rng(config.seed, 0, "guides").permutation(len(pool))
+    return [pool[int(i)].question for i in order[: len(goalposts)]]
+
+
+def load_pool(config: Config, without: Sequence[Question] = ()) -> list[TrainingQuestion]:
+    """Real questions to train on, for the methods that do.
+
+    without: goalposts to leave out. In the paper H is a subset of D; GASP with real data must not
+    train on what it is measured by, so here its D is without H.
+    """
+    kept_out = {q.key for q in without}
+    questions = assets.questions(config.data.pool, "train")
+    pool = [TrainingQuestion(q) for q in questions if q.key not in kept_out]
     if not pool:
-        raise DataError(f"{config.data.pool}: no questions in it")
+        raise DataError(f"{config.data.pool}: no questions in it to train on")
     return pool
 
 

@@ -27,6 +27,7 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("student/reward/*", "number", "mean reward of attempts of this kind"),
     MetricName("student/correct/*", "share", "right among attempts of this kind"),
     MetricName("student/correct_at/*", "share", "right among attempts with this label or depth"),
+    MetricName("rlvr/correct", "share", "right among attempts at real questions"),
     MetricName("teacher/reward/*", "number", "mean reward of proposals of this stage"),
     MetricName("group/all_right", "share", "groups whose attempts are all right: no signal"),
     MetricName("group/all_wrong", "share", "groups whose attempts are all wrong: no signal"),
@@ -37,12 +38,14 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("tokens/sampled", "tokens", "tokens sampled in the step"),
     MetricName("tokens/completion_mean", "tokens", "mean completion length"),
     MetricName("tokens/truncated", "share", "completions cut at max_tokens"),
+    MetricName("rollouts/student", "count", "completions of the student in the step, with probes"),
+    MetricName("rollouts/trained", "count", "completions of the student that were trained on"),
     MetricName("sandbox/timeouts", "share", "programs stopped at a time limit"),
     MetricName("sandbox/seconds_p95", "seconds", "95th percentile of a program's wall time"),
     MetricName("time/*", "seconds", "wall time of this phase of the step"),
     MetricName("gpu/memory_peak", "bytes", "largest GPU memory held"),
     MetricName("eval/*", "share", "evaluation of the policy after this step"),
-    MetricName("seconds", "seconds", "wall time of the step"),
+    MetricName("seconds", "seconds", "wall time of the step, without its trial"),
 )
 
 HEADLINE: tuple[str, ...] = (
