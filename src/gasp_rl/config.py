@@ -253,6 +253,10 @@ class StoreConfig(Section):
     """Folder that holds one folder for each run."""
     checkpoint_every: int = Field(50, ge=0)
     """Save weights and optimiser after each this many steps; 0: only at the end."""
+    keep_last: int = Field(2, ge=1)
+    """Checkpoints kept besides the best one (by validation pass@1, where trials measure it)."""
+    keep_every: int = Field(0, ge=0)
+    """Also keep the checkpoint of each step that this divides; 0: none."""
     keep_rollouts: bool = True
     """Keep every completion's text in the run's database."""
 
@@ -279,6 +283,8 @@ class Config(Section):
     """Decides every draw of the run."""
     steps: int = Field(50, ge=1)
     """Global iterations (paper: about 50 with rejection sampling)."""
+    stop_when_dead: int = Field(0, ge=0)
+    """End the run when its last this many steps show that it learns nothing; 0: never."""
     hardware: str = ""
     """What the recipe was made for, in words."""
     budget: BudgetConfig = BudgetConfig()
@@ -335,6 +341,14 @@ def _recipe_tree(recipe: str | Path, above: tuple[str, ...] = ()) -> tuple[dict[
         base = str((Path(recipe).parent / base).resolve())
     under, _ = _recipe_tree(base, (*above, origin))
     return _over(under, tree), origin
+
+
+def override_config(config: Config, overrides: Sequence[str], origin: str) -> Config:
+    """A resolved configuration with `key.path=value` overrides."""
+    tree = config.model_dump(mode="json")
+    for override in overrides:
+        _apply_override(tree, override)
+    return parse_config(tree, origin)
 
 
 def parse_config(tree: dict[str, Any], origin: str) -> Config:
