@@ -115,7 +115,7 @@ class Journal:
         )
         return StepRecord(
             step=self.step,
-            seconds=time.perf_counter() - self._started,
+            seconds=time.perf_counter() - self._started - self._seconds["eval"],
             version=version,
             metrics={k: v for k, v in metrics.items() if math.isfinite(v)},
             state=b"",
