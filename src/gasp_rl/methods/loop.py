@@ -5,22 +5,32 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gasp_rl.config import Config
+from gasp_rl.config import Config, override_config
 from gasp_rl.curriculum.lineage import Node
 from gasp_rl.engines.protocol import Engine
+from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.evals.policy import Policy
 from gasp_rl.methods.budget import spent_by
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.session import Session, open_session
+from gasp_rl.methods.stopping import Stopping, dead, listening
+from gasp_rl.miniature import assets
 from gasp_rl.rng import seed_for
+from gasp_rl.store.checkpoints import verify_checkpoint
+from gasp_rl.store.folder import read_config, write_config
 from gasp_rl.store.progress import Progress, Silent
 from gasp_rl.store.records import EvalRecord, GoalpostAttempt, GoalpostRecord, StepRecord
-from gasp_rl.store.run import RunStore
+from gasp_rl.store.run import ResumePoint, RunStore
 from gasp_rl.tasks import Induction, Question
 from gasp_rl.types import Axis, PassRate, Stage
 
-KEEP_LAST = 2
-"""Checkpoints kept beside every `store.checkpoint_every`-th and the best one."""
+MAY_CHANGE = {"steps", "stop_when_dead"}
+"""Settings that resuming may change: they decide when a run ends, not what its steps do."""
+
+TRAINED = "trained"
+"""Name of the policy in training among those that were evaluated."""
+
+VALIDATION = "eval/validation/pass@1"
 
 
 def train(
@@ -33,36 +43,50 @@ def train(
     """Run a configuration from its start; returns the run's folder.
 
     engine: takes the place of the one that `config.engine` names.
+    Raises `RunStopped` when it was asked to end early; `resume` then continues it.
     """
     with open_session(config, engine) as session, RunStore.create(config, dir, recipe) as store:
-        store.add_goalposts(
-            GoalpostRecord(id=g.id, source=g.source, question=g.statement)
-            for g in (*session.goalposts, *session.guides)
-        )
-        _run(store, session, 0, progress or Silent())
+        with listening(store.path) as stopping:
+            _run(store, session, 0, progress or Silent(), stopping)
         return store.path
 
 
-def resume(path: Path, progress: Progress | None = None, engine: Engine | None = None) -> Path:
-    """Continue a run from its last checkpoint, to the same end as if it had not stopped."""
-    config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
+def resume(
+    path: Path,
+    progress: Progress | None = None,
+    engine: Engine | None = None,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Continue a run from its last sound checkpoint, to the same end as if it had not stopped.
+
+    overrides: may change when the run ends; all else would make it another run (`fork_run`).
+    """
+    progress = progress or Silent()
+    config = _resumed_config(path, overrides)
     with RunStore.open(path) as store, open_session(config, engine) as session:
-        done = 0
-        if points := store.resume_points():
-            done = points[0].step
-            session.engine.load(points[0].checkpoint)
+        write_config(path, config)
+        point = _load_last_sound(store, session, progress)
+        done = point.step if point else 0
         store.rollback_to(done)
         _restore(session, store)
-        _run(store, session, done, progress or Silent())
+        if point:
+            _check_restored(store, session, point)
+        with listening(path) as stopping:
+            _run(store, session, done, progress, stopping)
     return path
 
 
-def _run(store: RunStore, session: Session, done: int, progress: Progress) -> None:
+def _run(
+    store: RunStore, session: Session, done: int, progress: Progress, stopping: Stopping
+) -> None:
     config = session.config
+    store.require_space(_least_checkpoint_bytes(config))
+    store.note("finished", "")
     store.add_goalposts(goalpost_records(session))
     spent = spent_by(store.reader)
     progress.start_run(config.name, config.steps, done)
-    reached = {a.goalpost for a in store.reader.goalpost_attempts() if a.correct}
+    attempts = store.reader.goalpost_attempts()
+    reached = {a.goalpost for a in attempts if a.correct and a.policy == TRAINED}
     try:
         for step in range(done + 1, config.steps + 1):
             if spent.exhausts(config.budget):
@@ -76,19 +100,81 @@ def _run(store: RunStore, session: Session, done: int, progress: Progress) -> No
             times = journal.times()
             progress.step_committed(step, record.seconds, {**record.metrics, **times})
             spent = spent.after(record.seconds, record.metrics)
-            if _is_checkpoint(step, config) or spent.exhausts(config.budget):
-                store.save_checkpoint(step, session.engine.save)
-                store.prune(keep_last=KEEP_LAST, every=config.store.checkpoint_every)
+            early = stopping.asked(step, config.steps)
+            early = early or dead(store.reader, step, config.steps, config.stop_when_dead)
+            if early or _is_checkpoint(step, config) or spent.exhausts(config.budget):
+                _save(store, session, record)
+            if early:
+                store.note("finished", f"early: {early}")
+                raise early
         store.note("finished", "yes")
     finally:
         progress.close()
 
 
 def goalpost_records(session: Session) -> list[GoalpostRecord]:
-    """The session's goalposts as the store keeps them."""
+    """The session's goalposts, and the questions in their place, as the store keeps them."""
     return [
-        GoalpostRecord(id=g.id, source=g.source, question=g.statement) for g in session.goalposts
+        GoalpostRecord(id=g.id, source=g.source, question=g.statement)
+        for g in (*session.goalposts, *session.guides)
     ]
+
+
+def _least_checkpoint_bytes(config: Config) -> int:
+    """Weights and AdamW's two moments, each at least as large as the weights of the model folder."""
+    folder = assets.model_folder(config.model.path)
+    return 3 * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def _save(store: RunStore, session: Session, record: StepRecord) -> None:
+    """A checkpoint of the step just committed; `best` is by the step's own trial, if it had one."""
+    settings = session.config.store
+    store.save_checkpoint(record.step, session.engine.save, record.metrics.get(VALIDATION))
+    store.prune(keep_last=settings.keep_last, every=settings.keep_every)
+
+
+def _resumed_config(path: Path, overrides: Sequence[str]) -> Config:
+    changed = {o.partition("=")[0].strip() for o in overrides} - MAY_CHANGE
+    if changed:
+        raise ConfigError(
+            f"{path}: resuming may change {' and '.join(sorted(MAY_CHANGE))} alone, not "
+            f"{', '.join(sorted(changed))}; `gasp fork` makes a new run from this one"
+        )
+    return override_config(read_config(path), overrides, f"{path / 'config.json'}")
+
+
+def _load_last_sound(store: RunStore, session: Session, progress: Progress) -> ResumePoint | None:
+    """Load the last checkpoint whose files are as they were written; damaged ones are named.
+
+    None when the run has no checkpoint yet: it then begins again. Raises `StoreError` when it has
+    some and all are damaged, rather than throw away what its steps have learnt.
+    """
+    points = store.resume_points()
+    for point in points:
+        try:
+            verify_checkpoint(point.checkpoint)
+        except StoreError as error:
+            store.log(f"damaged checkpoint: {error}")
+            progress.say(f"{error}; trying the one before")
+            continue
+        session.engine.load(point.checkpoint)
+        return point
+    if points:
+        raise StoreError(
+            f"{store.checkpoints}: none of {len(points)} checkpoints is sound (log.txt says why); "
+            "restore one from a copy, or remove the folder to begin again"
+        )
+    return None
+
+
+def _check_restored(store: RunStore, session: Session, point: ResumePoint) -> None:
+    """What came back must be what the step left: else someone else changed the run's files."""
+    state, restored = json.loads(point.state), _state(session)
+    if state != restored:
+        raise StoreError(
+            f"{store.path}: step {point.step} was committed with {state}, but its files give "
+            f"{restored}; they were changed since"
+        )
 
 
 def _is_checkpoint(step: int, config: Config) -> bool:
@@ -98,8 +184,11 @@ def _is_checkpoint(step: int, config: Config) -> bool:
 
 def _with_state(record: StepRecord, session: Session) -> StepRecord:
     """What resuming needs besides the weights: the accepted tasks are in the store already."""
-    state = {"nodes": len(session.buffers.nodes), "version": session.engine.version}
-    return replace(record, state=json.dumps(state).encode())
+    return replace(record, state=json.dumps(_state(session)).encode())
+
+
+def _state(session: Session) -> dict[str, int]:
+    return {"nodes": len(session.buffers.nodes), "version": session.engine.version}
 
 
 def _counted(record: StepRecord, session: Session, reached: set[str]) -> StepRecord:
@@ -132,7 +221,7 @@ def _trial(session: Session, step: int, journal: Journal, reached: set[str]) -> 
                 GoalpostAttempt(
                     step=step,
                     goalpost=goalpost.id,
-                    policy="trained",
+                    policy=TRAINED,
                     correct=len(right),
                     total=n,
                     temperature=policy.temperature,
@@ -143,7 +232,7 @@ def _trial(session: Session, step: int, journal: Journal, reached: set[str]) -> 
             rates = policy.pass_rates(session.validation, config.eval.validation_samples, seed)
             journal.evals += _eval_records(session.validation, rates, step, policy.temperature)
             mean = sum(r.value for r in rates) / len(rates)
-            journal.metrics["eval/validation/pass@1"] = mean
+            journal.metrics[VALIDATION] = mean
 
 
 def _eval_records(
@@ -152,7 +241,7 @@ def _eval_records(
     return [
         EvalRecord(
             benchmark="validation",
-            policy="trained",
+            policy=TRAINED,
             step=step,
             question=question.id,
             correct=rate.correct,
@@ -171,7 +260,6 @@ def _restore(session: Session, store: RunStore) -> None:
     for record in store.reader.accepted():
         task = Induction(record.program, record.message, record.shown, record.hidden)
         summary = record.summary
-        assert summary.pass_rate is not None
         node = Node(
             id=summary.id,
             stage=Stage(summary.stage),
@@ -180,5 +268,6 @@ def _restore(session: Session, store: RunStore) -> None:
             goalpost=summary.goalpost,
             task=task,
             pass_rate=summary.pass_rate,
+            step=summary.step,
         )
         session.buffers.add(node, index.vectors([(task.message, task.program)])[0])
