@@ -72,7 +72,7 @@ def compare_with_base(path: Path, progress: Progress, samples: int | None = None
         session.engine.load(points[0].checkpoint)
         trained = _measure("trained", session, test, n, progress)
         for measured, step in ((base, 0), (trained, points[0].step)):
-            _commit(store, session, test, measured, step)
+            commit_measured(store, session, test, measured, step)
     return Comparison(base=base, trained=trained, labels=[q.difficulty for q in test], samples=n)
 
 
@@ -101,11 +101,20 @@ def _measure(
         policy = best_temperature(
             policy, config.eval.temperatures, validation, VALIDATION_SAMPLES, 20, seed
         )
-    progress.say(f"{name}: {n} samples of {len(test)} test questions at {policy.temperature}")
+    return measure_at(policy, session, test, n, progress)
+
+
+def measure_at(
+    policy: Policy, session: Session, test: Sequence[Question], n: int, progress: Progress
+) -> Measured:
+    """Sample the test questions and the session's goalposts at the policy's temperature."""
+    seed = seed_for(session.config.seed, 0, "controls")
+    name, temperature = policy.name, policy.temperature
+    progress.say(f"{name}: {n} samples of {len(test)} test questions at {temperature}")
     rates = policy.pass_rates(test, n, seed) if test else []
     progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
     goalposts = policy.pass_rates(session.goalposts, n, seed_for(seed, 0, "goalposts"))
-    return Measured(name=name, temperature=policy.temperature, test=rates, goalposts=goalposts)
+    return Measured(name=name, temperature=temperature, test=rates, goalposts=goalposts)
 
 
 def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
@@ -113,13 +122,14 @@ def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
     return [q for label in labels for q in [q for q in questions if q.difficulty == label][:count]]
 
 
-def _commit(
+def commit_measured(
     store: RunStore,
     session: Session,
     test: Sequence[Question],
     measured: Measured,
     step: int,
 ) -> None:
+    """Keep the counts of every question and goalpost under the policy's name and its step."""
     evals = [
         EvalRecord(
             benchmark="test",
