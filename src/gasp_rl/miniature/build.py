@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from gasp_rl.config import Config, SamplingConfig
+from gasp_rl.engines.protocol import SamplingParams
 from gasp_rl.errors import StoreError
 from gasp_rl.evals.passk import clopper_pearson, mean_pass_at_k
 from gasp_rl.evals.policy import Policy
@@ -20,16 +21,19 @@ from gasp_rl.miniature.world import WORLDS, World
 from gasp_rl.problems.schema import load_questions, write_questions
 from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import FILE, load_prompts
-from gasp_rl.roles.student import Student
+from gasp_rl.roles.student import Student, pass_rate
 from gasp_rl.sandbox import Sandbox
+from gasp_rl.tasks import Induction, Question, retell
 from gasp_rl.tasks.judge import Judge
-from gasp_rl.types import PassRate
+from gasp_rl.types import PassRate, TaskKind
 
 MAX_TOKENS = 96
 """Longest answer of a student in the miniature: depth 9 needs about 50 tokens."""
 
 TEMPERATURES = (1.0, 0.6)
 KS = (1, 20, 100)
+TAUGHT_DEPTHS = (1, 2, 3)
+"""Depths of the warm start's deduction and abduction documents."""
 
 Say = Callable[[str], None]
 
@@ -63,7 +67,9 @@ def build(world_name: str, out: Path, seed: int, documents: int, say: Say) -> No
         say(f"{split}: {len(questions)} questions")
     train_base(world, model, seed, documents, say)
     points = measure_slope(model, out, samples=100, seed=seed)
-    say(slope_table(points))
+    kinds = measure_kinds(model, out, samples=100, seed=seed)
+    tables = f"{slope_table(points)}\n\n{kinds_table(kinds)}"
+    say(tables)
     minutes = (time.perf_counter() - started) / 60
     command = f"gasp miniature build --world {world_name} --seed {seed} --documents {documents}"
     card = {
@@ -73,9 +79,10 @@ def build(world_name: str, out: Path, seed: int, documents: int, say: Say) -> No
         "command": command,
         "minutes": round(minutes, 1),
         "slope": [asdict(p) for p in points],
+        "kinds": {str(k): {d: asdict(r) for d, r in v.items()} for k, v in kinds.items()},
     }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(_card_text(world, command, minutes, points), encoding="utf-8")
+    (out / "README.md").write_text(_card_text(world, command, minutes, tables), encoding="utf-8")
     say(f"built in {minutes:.1f} minutes: {out}")
 
 
@@ -135,6 +142,35 @@ def measure_slope(
     return points
 
 
+def measure_kinds(
+    model_folder: Path, data_folder: Path, samples: int, seed: int
+) -> dict[TaskKind, dict[int, PassRate]]:
+    """Deduction and abduction, pooled over the validation questions of each depth that the warm
+    start taught, at temperature 1: the programs are those of the questions."""
+    from gasp_rl.engines.factory import build_engine
+
+    config = Config(student={"sampling": SamplingConfig(max_tokens=MAX_TOKENS)})
+    questions = load_questions(data_folder / "validation.jsonl.gz").questions
+    engine = build_engine(config, model_folder)
+    random = rng(seed, 0, "kinds")
+    measured: dict[TaskKind, dict[int, PassRate]] = {}
+    with Sandbox(config.sandbox) as sandbox:
+        student = Student(engine, load_prompts(model_folder), Judge(sandbox))
+        params = SamplingParams(max_tokens=MAX_TOKENS, temperature=1.0, seed=seed)
+        for kind in (TaskKind.DEDUCTION, TaskKind.ABDUCTION):
+            for depth in TAUGHT_DEPTHS:
+                chosen = [q for q in questions if q.difficulty == str(depth)]
+                tasks = [retell(_as_task(q), kind, random) for q in chosen]
+                groups = student.attempt(tasks, samples, params)
+                measured.setdefault(kind, {})[depth] = pass_rate([a for g in groups for a in g])
+    return measured
+
+
+def _as_task(question: Question) -> Induction:
+    assert question.reference is not None  # every question of the miniature has one
+    return Induction(question.reference, question.statement, question.shown, question.hidden)
+
+
 def _point(depth: int, temperature: float, rates: Sequence[PassRate]) -> SlopePoint:
     ks = [k for k in KS if k <= rates[0].total]
     return SlopePoint(
@@ -175,7 +211,17 @@ def slope_table(points: Sequence[SlopePoint]) -> str:
     return "\n".join(lines)
 
 
-def _card_text(world: World, command: str, minutes: float, points: Sequence[SlopePoint]) -> str:
+def kinds_table(kinds: dict[TaskKind, dict[int, PassRate]]) -> str:
+    """pass@1 of the other two kinds as a Markdown table, with 95% intervals over samples."""
+    lines = ["| kind | depth | pass@1 | 95% |", "|---|---|---|---|"]
+    for kind, by_depth in kinds.items():
+        for depth, rate in by_depth.items():
+            low, high = clopper_pearson(rate.correct, rate.total)
+            lines.append(f"| {kind} | {depth} | {rate.value:.3f} | {low:.3f} to {high:.3f} |")
+    return "\n".join(lines)
+
+
+def _card_text(world: World, command: str, minutes: float, tables: str) -> str:
     return f"""# Base model of the world `{world.name}`
 
 A causal transformer of 0.8 million parameters (transformers' SmolLM3 classes without positional
@@ -187,7 +233,7 @@ The real questions that may be trained on have depth {_list(world.pool_depths)};
 have depth {_list(world.goalpost_depths)}. A rare family weighs {world.rare_in_corpus} in the corpus
 against 1 of a common one; in the real questions a common one weighs {world.common_in_pool} against 1.
 
-{slope_table(points)}
+{tables}
 """
 
 

@@ -41,10 +41,12 @@ def slope(
     samples: Annotated[int, typer.Option(min=1, help="Samples of each question.")] = 100,
     seed: Annotated[int, typer.Option(help="Decides the samples.")] = 1,
 ) -> None:
-    """Measure pass@k by depth of a base model, with fresh samples."""
+    """Measure a base model afresh: pass@k by depth, and pass@1 of deduction and abduction."""
     print(f"measuring {world}: {samples} samples of each validation question")
     from gasp_rl.miniature import assets
-    from gasp_rl.miniature.build import measure_slope, slope_table
+    from gasp_rl.miniature.build import kinds_table, measure_kinds, measure_slope, slope_table
 
     folder = assets.data_folder() / world if assets.is_embedded(world) else Path(world)
     print(slope_table(measure_slope(folder / "model", folder, samples, seed)))
+    print()
+    print(kinds_table(measure_kinds(folder / "model", folder, samples, seed)))
