@@ -42,14 +42,15 @@ def _global_options(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 unexpected failure, 2 an error that the user can mend, 130 stopped."""
+    """Exit codes: 0 done, 1 unexpected failure, 2 an error that the user can mend, 3 a run that
+    learns nothing, 130 stopped on request."""
     try:
         build_app()()
     except GaspError as error:
         if os.environ.get("GASP_DEBUG"):
             raise
         print(f"gasp: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("gasp: stopped", file=sys.stderr)
         sys.exit(130)

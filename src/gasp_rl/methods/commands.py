@@ -1,5 +1,6 @@
-"""The verbs that train: train, resume, demo, recipes, config."""
+"""The verbs that train: train, resume, fork, stop, demo, controls, recipes, config."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,26 @@ RecipeArgument = Annotated[
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Settings as key.path=value, for instance steps=100.")
 ]
+RunArgument = Annotated[str, typer.Argument(help="A run: path, name, or `latest`.")]
+RunsOption = Annotated[Path, typer.Option("--dir", help="Folder that holds the runs.")]
+DeadOption = Annotated[
+    bool,
+    typer.Option(
+        "--stop-when-dead",
+        help="End the run, with exit code 3, when ten steps show that it learns nothing.",
+    ),
+]
+
+RUNS = Path("runs")
+DEAD_AFTER = 10
+"""Steps that `--stop-when-dead` looks at."""
+
+WAIT_SECONDS = 0.2
 
 
 def mount(app: typer.Typer) -> None:
     """Add every verb of this module to the command line."""
-    for verb in (train, resume, demo, controls, recipes, config):
+    for verb in (train, resume, fork, stop, demo, controls, recipes, config):
         app.command()(verb)
 
 
@@ -26,12 +42,16 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the settings and two prompts; load no weights.")
     ] = False,
+    stop_when_dead: DeadOption = False,
 ) -> None:
-    """Run a recipe: the whole method, committed step by step."""
+    """Run a recipe: the whole method, committed step by step.
+
+    Ctrl-C once finishes the step and saves it (exit code 130); twice stops now.
+    """
     from gasp_rl.config import load_config
     from gasp_rl.ui.console import open_console
 
-    settings = load_config(recipe, overrides or [])
+    settings = load_config(recipe, _with_dead(overrides, stop_when_dead))
     if dry_run:
         from gasp_rl.methods.dry_run import describe
 
@@ -46,8 +66,12 @@ def train(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="A run: path, name, or `latest`.")] = "latest",
-    dir: Annotated[Path, typer.Option("--dir", help="Folder that holds the runs.")] = Path("runs"),
+    run: RunArgument = "latest",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="steps=N or stop_when_dead=N; all else is a fork.")
+    ] = None,
+    dir: RunsOption = RUNS,
+    stop_when_dead: DeadOption = False,
 ) -> None:
     """Continue a run from its last checkpoint, to the same end as if it had not stopped."""
     from gasp_rl.store.folder import find_run
@@ -57,8 +81,49 @@ def resume(
     print(f"resuming {path}")
     from gasp_rl.methods.loop import resume as continue_run
 
+    continue_run(path, open_console(), overrides=_with_dead(overrides, stop_when_dead))
+    print(f"run: {path}")
+
+
+def fork(
+    run: RunArgument,
+    overrides: OverridesArgument = None,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Checkpoint to begin from; else the last one.")
+    ] = None,
+    dir: RunsOption = RUNS,
+    to: Annotated[Path | None, typer.Option("--to", help="The new run's folder.")] = None,
+) -> None:
+    """Begin a new run from a checkpoint of another one, with other settings, and train it."""
+    from gasp_rl.config import override_config
+    from gasp_rl.store.folder import find_run, read_config
+    from gasp_rl.store.fork import fork_run
+    from gasp_rl.ui.console import open_console
+
+    parent = find_run(run, dir)
+    settings = override_config(read_config(parent), overrides or [], f"fork of {parent}")
+    path = fork_run(parent, settings, to, step)
+    print(f"forked {parent} to {path}")
+    from gasp_rl.methods.loop import resume as continue_run
+
     continue_run(path, open_console())
     print(f"run: {path}")
+    print(f"next: gasp compare {parent} {path}")
+
+
+def stop(
+    run: RunArgument = "latest",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    dir: RunsOption = RUNS,
+) -> None:
+    """Ask a running process to finish its step, save it and end; exit code 2 if none runs."""
+    from gasp_rl.store.folder import ask_to_stop, find_run, holder_of
+
+    path = find_run(run, dir)
+    owner = ask_to_stop(path)
+    print(f"{path}: process {owner} ends after its step; continue with: gasp resume {path}")
+    while wait and holder_of(path) is not None:
+        time.sleep(WAIT_SECONDS)
 
 
 def demo(
@@ -88,11 +153,11 @@ def demo(
 
 
 def controls(
-    run: Annotated[str, typer.Argument(help="A run: path, name, or `latest`.")] = "latest",
+    run: RunArgument = "latest",
     samples: Annotated[
         int | None, typer.Option(min=1, help="Samples of each question; else as configured.")
     ] = None,
-    dir: Annotated[Path, typer.Option("--dir", help="Folder that holds the runs.")] = Path("runs"),
+    dir: RunsOption = RUNS,
 ) -> None:
     """Measure a finished run beside its controls: the base at its best, and on the goalposts."""
     from gasp_rl.store.folder import find_run
@@ -120,6 +185,10 @@ def config(
     for path, default, meaning in describe_keys():
         if key in path:
             print(f"{path} = {default}\n    {meaning}")
+
+
+def _with_dead(overrides: list[str] | None, stop_when_dead: bool) -> list[str]:
+    return [f"stop_when_dead={DEAD_AFTER}"] * stop_when_dead + (overrides or [])
 
 
 def _print_controls(path: Path, samples: int | None) -> None:
