@@ -17,7 +17,8 @@ from typing import Any
 
 MAX_DEPTH = 200
 MAX_TEXT = 4 << 20
-MAX_KEYS = 20_000  # entries of one set or dict: bounds what colliding hashes can cost
+MAX_KEYS = 20_000  # entries of one set or dict, and how many of them may collide: together they
+MAX_EQUAL_HASHES = 500  # bound what keys chosen to have one hash can cost
 NAN = float("nan")
 INF = float("inf")
 
@@ -157,7 +158,7 @@ def _reduced(value: Any) -> Any:
 
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _TOKEN = re.compile(
-    rf"""(?:[ \t\r\n\f]+|\\\r?\n|\#[^\n]*)*(?:
+    rf"""(?:[ \t\r\n\f]++|\\\r?\n|\#[^\n]*+)*+(?:  # possessive: a blank is read in one way only
     (?P<number>0[xX](?:_?[0-9a-fA-F])+ | 0[oO](?:_?[0-7])+ | 0[bB](?:_?[01])+
       | (?:{_DIGITS}\.(?:{_DIGITS})?|\.{_DIGITS}|{_DIGITS})(?:[eE][+-]?{_DIGITS})?[jJ]?)(?![\w.])
     | (?P<string>[rRbBuU]{{0,2}}(?:
@@ -386,6 +387,10 @@ def _hashed(kind: type, items: Any) -> Any:
     if len(items) > MAX_KEYS:
         raise LiteralError(f"more than {MAX_KEYS} keys")
     try:
+        if len(items) > MAX_EQUAL_HASHES:
+            keys = [key for key, _ in items] if kind is dict else items
+            if len(keys) - len(set(map(hash, keys))) > MAX_EQUAL_HASHES:
+                raise LiteralError("too many keys with equal hashes")
         return kind(items)
     except TypeError as error:
         raise LiteralError("a set or dict holds an unhashable key") from error
