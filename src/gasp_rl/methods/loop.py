@@ -82,6 +82,7 @@ def _run(
     config = session.config
     store.require_space(_least_checkpoint_bytes(config))
     store.note("finished", "")
+    store.note("stopped", "")
     store.add_goalposts(goalpost_records(session))
     spent = spent_by(store.reader)
     progress.start_run(config.name, config.steps, done)
@@ -105,7 +106,7 @@ def _run(
             if early or _is_checkpoint(step, config) or spent.exhausts(config.budget):
                 _save(store, session, record)
             if early:
-                store.note("finished", f"early: {early}")
+                store.note("stopped", str(early))
                 raise early
         store.note("finished", "yes")
     finally:
