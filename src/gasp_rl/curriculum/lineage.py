@@ -26,7 +26,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """An accepted proposal: a task of self-play with its place in the tree."""
+    """An accepted proposal: a task of self-play with its place in the tree.
+
+    pass_rate: None for a seed, which no student was asked about.
+    step:      when it was accepted.
+    """
 
     id: str
     stage: Stage
@@ -34,7 +38,8 @@ class Node:
     parent: str
     goalpost: str
     task: Induction
-    pass_rate: PassRate
+    pass_rate: PassRate | None
+    step: int = 0
 
 
 @dataclass(slots=True)

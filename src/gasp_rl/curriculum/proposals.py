@@ -4,6 +4,7 @@ Every check looks only at what is still standing and gives each proposal that fa
 the reasons of a round add up to its funnel.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from gasp_rl.rng import seed_for
 from gasp_rl.roles.student import Attempt, Student, pass_rate, sample_texts
 from gasp_rl.roles.teacher import Draft, Unparsable, parse_proposal
 from gasp_rl.sandbox import Result, Validate, Verdict
-from gasp_rl.tasks import Induction
+from gasp_rl.tasks import Induction, Task
 from gasp_rl.tasks.judge import RunsJobs
 from gasp_rl.types import Example, PassRate, Rejection, Stage
 
@@ -29,6 +30,7 @@ class Proposal:
 
     rejection: the first check that fell, None while standing (and for good once accepted).
     neighbour: the most similar task that was accepted before it.
+    asked:     the task in the form in which the student was probed.
     """
 
     request: Request
@@ -36,6 +38,7 @@ class Proposal:
     text: str
     draft: Draft | None = None
     task: Induction | None = None
+    asked: Task | None = None
     vector: np.ndarray | None = None
     neighbour: Neighbour | None = None
     probes: tuple[Attempt, ...] = ()
@@ -83,13 +86,16 @@ class Teacher:
 
         purpose: names the round within the step; with seed and step it decides every draw.
         """
-        proposals = self._write(requests, step, purpose)
-        proposals = [self._parse(p) for p in proposals]
-        proposals = self._standing(proposals, self._validate)
-        proposals = self._standing(proposals, self._compare)
+        proposals = self.draft(requests, step, purpose)
         proposals = self._standing(proposals, lambda standing: self._probe(standing, step, purpose))
         proposals = [self._in_band(p) for p in proposals]
         return [self._rewarded(p) for p in self._without_twins(proposals)]
+
+    def draft(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
+        """The checks that need no student: what stands has a task, but no pass rate yet."""
+        proposals = [self._parse(p) for p in self._write(requests, step, purpose)]
+        proposals = self._standing(proposals, self._validate)
+        return self._standing(proposals, self._compare)
 
     def band(self, stage: Stage) -> BandConfig:
         return self.config.teacher.lemma if stage is Stage.LEMMA else self.config.teacher.lift
@@ -134,11 +140,15 @@ class Teacher:
             Example(text, output.decode())
             for text, output in zip(proposal.draft.inputs, result.outputs, strict=True)
         )
-        shown = self.config.teacher.shown
+        shown = self._shown(proposal)
         task = Induction(
             proposal.draft.program, proposal.draft.message, pairs[:shown], pairs[shown:]
         )
         return replace(proposal, task=task)
+
+    def _shown(self, proposal: Proposal) -> int:
+        """How many pairs the student sees."""
+        return self.config.teacher.shown
 
     def _compare(self, proposals: list[Proposal]) -> list[Proposal]:
         """Novelty against both buffers, before any probe is spent."""
@@ -146,7 +156,7 @@ class Teacher:
         vectors = self.buffers.index.vectors([(t.message, t.program) for t in tasks])
         compared = []
         for proposal, vector in zip(proposals, vectors, strict=True):
-            near = self.buffers.index.nearest(vector)
+            near = self._nearest(proposal, vector)
             proposal = replace(proposal, vector=vector, neighbour=near)
             if near is not None and self._too_similar(near.similarity):
                 detail = f"{near.similarity:.3f} similar to {near.id}"
@@ -154,22 +164,33 @@ class Teacher:
             compared.append(proposal)
         return compared
 
+    def _nearest(self, proposal: Proposal, vector: np.ndarray) -> Neighbour | None:
+        return self.buffers.index.nearest(vector)
+
     def _too_similar(self, similarity: float) -> bool:
         return self.config.novelty.enabled and similarity > self.config.novelty.threshold
 
     def _probe(self, proposals: list[Proposal], step: int, purpose: str) -> list[Proposal]:
-        """Estimate the student's pass rate on the induction form."""
+        """Estimate the student's pass rate."""
         params = SamplingParams(
             max_tokens=self.config.student.sampling.max_tokens,
-            temperature=self.config.probe.temperature,
+            temperature=self._probe_temperature(),
             seed=seed_for(self.config.seed, step, f"{purpose}/probe"),
         )
-        tasks = [p.task for p in proposals if p.task is not None]
+        tasks = [self._asked(p) for p in proposals]
         groups = self.student.attempt(tasks, self.config.probe.n, params)
         return [
-            replace(proposal, probes=tuple(group), pass_rate=pass_rate(group))
-            for proposal, group in zip(proposals, groups, strict=True)
+            replace(proposal, asked=task, probes=tuple(group), pass_rate=pass_rate(group))
+            for proposal, task, group in zip(proposals, tasks, groups, strict=True)
         ]
+
+    def _asked(self, proposal: Proposal) -> Task:
+        """The form in which the student is probed: induction."""
+        assert proposal.task is not None
+        return proposal.task
+
+    def _probe_temperature(self) -> float:
+        return self.config.probe.temperature
 
     def _in_band(self, proposal: Proposal) -> Proposal:
         if proposal.pass_rate is None:
@@ -178,17 +199,18 @@ class Teacher:
         return proposal if reason is None else proposal.rejected(reason, str(proposal.pass_rate))
 
     def _without_twins(self, proposals: list[Proposal]) -> list[Proposal]:
-        """Of accepted proposals of this round that resemble each other, the first one stays."""
-        kept: list[np.ndarray] = []
+        """Of accepted proposals of a stage that resemble each other, the round's first one stays."""
+        kept: defaultdict[Stage, list[np.ndarray]] = defaultdict(list)
         checked = []
         for proposal in proposals:
             if proposal.accepted and proposal.vector is not None:
-                nearest = max((float(v @ proposal.vector) for v in kept), default=-1.0)
+                before = kept[proposal.request.stage]
+                nearest = max((float(v @ proposal.vector) for v in before), default=-1.0)
                 if self._too_similar(nearest):
                     detail = f"{nearest:.3f} similar to one of the same round"
                     proposal = proposal.rejected(Rejection.DUPLICATE, detail)
                 else:
-                    kept.append(proposal.vector)
+                    before.append(proposal.vector)
             checked.append(proposal)
         return checked
 
