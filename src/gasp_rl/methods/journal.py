@@ -63,10 +63,10 @@ class Journal:
             id = proposal_id(self.step, stage, self._next(f"id/{stage}"))
             self._proposals[id] = _proposal_record(id, self.step, proposal)
             self._count_completion(proposal.completion)
-            if proposal.task is not None and proposal.probes:
+            if proposal.asked is not None and proposal.probes:
                 group = f"{id}/probe"
                 self._probe_ids[id_of(proposal)] = self._note_rollouts(
-                    Purpose.PROBE, proposal.task, id, group, proposal.probes
+                    Purpose.PROBE, proposal.asked, id, group, proposal.probes
                 )
             ids.append(id)
         return ids
