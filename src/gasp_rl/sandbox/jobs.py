@@ -72,7 +72,7 @@ class Validate(Limited):
     """Judge a teacher's program: allowed names only, and equal outputs in two fresh processes.
 
     The second process has another hash seed, another address layout, other random numbers, and
-    gets the inputs in reverse order.
+    one input alone: what an earlier call left behind must not matter.
     """
 
     code: str
@@ -82,12 +82,16 @@ class Validate(Limited):
 
 @dataclass(frozen=True, slots=True)
 class Abduct(Limited):
-    """OK if `entry` called with the arguments written in `answer` gives the expected value."""
+    """OK if `entry` called with the arguments written in `answer` gives the expected value.
+
+    `rules`: those of `Validate`, for a teacher's program, which must not behave otherwise here.
+    """
 
     code: str
     answer: str
     expected: bytes
     entry: str = "f"
+    rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)

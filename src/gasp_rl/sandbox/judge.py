@@ -80,7 +80,13 @@ def _only_canonical(got: _Outputs) -> Ruling:
 
 
 def _check(
-    runner: Runner, limits: Limits, code: str, inputs: Any, expected: Any, entry: str
+    runner: Runner,
+    limits: Limits,
+    code: str,
+    inputs: Any,
+    expected: Any,
+    entry: str,
+    rules: bool = False,
 ) -> Ruling:
     if len(inputs) != len(expected) or not inputs:
         return Ruling(Verdict.BAD_INPUT, detail=f"{len(inputs)} inputs, {len(expected)} expected")
@@ -88,7 +94,7 @@ def _check(
         arguments = tuple(map(_arguments, inputs))
     except canonical.LiteralError as error:
         return Ruling(Verdict.BAD_INPUT, detail=str(error))
-    values, failure, detail = _call(runner, limits, code, entry, arguments)
+    values, failure, detail = _call(runner, limits, code, entry, arguments, rules=rules)
     tests = [
         (Verdict.OK if canonical.same(value, wanted) else Verdict.WRONG_ANSWER, "")
         for value, wanted in zip(values, expected, strict=False)
@@ -115,19 +121,27 @@ def _validate(runner: Runner, limits: Limits, code: str, inputs: Any, entry: str
     first = _only_canonical(_call(runner, limits, code, entry, arguments, rules=True))
     if first.verdict is not Verdict.OK:
         return first
-    again = _call(runner, limits, code, entry, arguments[::-1], rules=True, flavour="second")
-    values, failure, detail = again
-    if failure is not None and (failure.is_resource or failure is Verdict.CANCELLED):
-        return Ruling(failure, detail=detail)
-    if failure is not None or tuple(values[::-1]) != first.outputs:
-        return Ruling(Verdict.NONDETERMINISTIC, detail=detail or "two fresh processes disagree")
+    for argument, output in zip(arguments, first.outputs, strict=True):
+        values, failure, detail = _call(
+            runner, limits, code, entry, (argument,), rules=True, flavour="second"
+        )
+        if failure is not None and (failure.is_resource or failure is Verdict.CANCELLED):
+            return Ruling(failure, detail=detail)
+        if failure is not None or values != [output]:
+            return Ruling(Verdict.NONDETERMINISTIC, detail=detail or "two fresh processes disagree")
     return first
 
 
 def _abduct(
-    runner: Runner, limits: Limits, code: str, answer: str, expected: bytes, entry: str
+    runner: Runner,
+    limits: Limits,
+    code: str,
+    answer: str,
+    expected: bytes,
+    entry: str,
+    rules: bool,
 ) -> Ruling:
-    return _check(runner, limits, code, (answer,), (expected,), entry)
+    return _check(runner, limits, code, (answer,), (expected,), entry, rules)
 
 
 def _deduct(runner: Runner, limits: Limits, answer: str, expected: bytes) -> Ruling:
@@ -190,9 +204,9 @@ def _same_json(value: bytes, wanted: bytes) -> bool:
     if value[:1] == b"(":
         try:
             parsed = canonical.parse_literal(value.decode())
+            value = canonical.encode(list(parsed)) if type(parsed) is tuple else value
         except (canonical.LiteralError, UnicodeDecodeError):
             return False
-        value = canonical.encode(list(parsed)) if type(parsed) is tuple else value
     return canonical.same(value, wanted)
 
 
@@ -250,13 +264,19 @@ _JUDGES: dict[str, Callable[..., Ruling]] = {
 # -- running and reading ---------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=8192)
+def _remembered(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """Keep what short texts gave: bounded in bytes, since a text may have megabytes."""
+    recall = functools.lru_cache(maxsize=4096)(read)
+    return lambda text: recall(text) if len(text) < 1 << 14 else read(text)
+
+
+@_remembered
 def _arguments(text: str) -> bytes:
     """Arguments ready for the child; the text is parsed here, before any untrusted code runs."""
     return marshal.dumps(canonical.parse_arguments(text))
 
 
-@functools.lru_cache(maxsize=8192)
+@_remembered
 def _json_arguments(text: str) -> bytes:
     return marshal.dumps(tuple(map(json.loads, text.split("\n"))))
 

@@ -63,7 +63,8 @@ def _exception(text: str) -> Exception:
     """The builtin exception that a text names, so that tests may expect one."""
     name, _, message = text.partition(": ")
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    ends_a_loop = kind in (StopIteration, StopAsyncIteration)  # `all(map(f, ...))` would be true
+    if isinstance(kind, type) and issubclass(kind, Exception) and not ends_a_loop:
         try:
             return kind(message)
         except TypeError:

@@ -93,7 +93,7 @@ class Abduction:
         return answer if answer is not None and _reads(parse_arguments, answer) else None
 
     def job(self, answer: str) -> Job:
-        return Abduct(self.program, answer, self.example.output.encode())
+        return Abduct(self.program, answer, self.example.output.encode(), rules=True)
 
 
 Task = Induction | Deduction | Abduction
