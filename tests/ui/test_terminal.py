@@ -78,6 +78,20 @@ def test_plain_lines_say_where_the_run_is() -> None:
     assert re.search(r"left \d+ s", lines[2])
 
 
+def test_a_finding_is_told_once_while_it_lasts() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, now=_clock())
+    view.start_run("demo", 30)
+    refused = {**METRICS, "propose/accepted": 0}
+    for step in range(1, 16):
+        view.step_committed(step, 2.0, refused)
+    lines = stream.getvalue().splitlines()
+    told = [line for line in lines if line.startswith("red: ")]
+    assert len([line for line in lines if line.startswith("step ")]) == 15
+    assert len(told) == 1
+    assert "acceptance" in told[0]
+
+
 def test_a_closed_stream_does_not_stop_a_run() -> None:
     stream = io.StringIO()
     view = PlainView(stream)

@@ -89,6 +89,11 @@ class Tally:
         sampled = self.metrics.get("tokens/sampled")
         return sampled / self.steps[-1].seconds if sampled and self.steps[-1].seconds else None
 
+    def finding(self) -> tuple[Level, str] | None:
+        """Level and rule of the worst finding."""
+        findings = check_health(self.steps)
+        return (findings[0].level, findings[0].rule) if findings else None
+
     def health(self) -> tuple[Level, str]:
         """The worst finding as one sentence."""
         findings = check_health(self.steps)
@@ -107,6 +112,7 @@ class PlainView:
     def __init__(self, stream: IO[str], now: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._tally = Tally(now)
+        self._told: tuple[Level, str] | None = None
 
     def start_run(self, name: str, steps: int, done: int = 0) -> None:
         self._tally.start_run(name, steps, done)
@@ -124,10 +130,16 @@ class PlainView:
         words = [f"step {step}/{self._tally.total}", f"{seconds:.1f} s", *_step_words(metrics)]
         if left is not None:
             words.append(f"left {duration(left)}")
-        level, sentence = self._tally.health()
-        if level is not Level.GREEN:
-            words.append(f"{level}: {sentence}")
         self.say("  ".join(words))
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        """A finding is told when it appears, not again with every step that it lasts."""
+        level, sentence = self._tally.health()
+        finding = self._tally.finding() if level is not Level.GREEN else None
+        if finding and finding != self._told:
+            self.say(f"{level}: {sentence}")
+        self._told = finding
 
     def say(self, text: str) -> None:
         # A closed pipe or terminal never stops a run.
