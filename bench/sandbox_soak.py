@@ -1,9 +1,10 @@
-"""Soak and fuzz: many programs, half of them hostile; nothing lost, nothing grows, nothing forged.
+"""Soak: many programs, half of them hostile; nothing lost, nothing grows, nothing credited wrongly.
 
     python bench/sandbox_soak.py [programs]        default 20000; the goal is 1000000
 
 Hostile programs write random bytes and random frames to their job socket, loop, exhaust memory,
-crash or exit. No one returns the right answer, so any OK among them is a wrong credit.
+crash or exit. No one returns the right answer, so any OK among them is a wrong credit. One line of
+progress for every 20,000 programs, so that a run that is stopped still says what it did.
 """
 
 import os
@@ -13,11 +14,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from gasp_rl.config import SandboxConfig
 from gasp_rl.sandbox import Check, Sandbox
 
 BATCH = 500
+PROGRESS = 20_000
 RIGHT = (b"2", b"4", b"6")
 WRITE = "import os\nfor fd in range(3, 12):\n try: os.write(fd, {data!r})\n except OSError: pass\n"
 CRASHES = (
@@ -27,16 +30,17 @@ CRASHES = (
     "def f(x): raise SystemExit",
     "def f(x): return open('/etc/passwd').read()",
     "import os\ndef f(x): return os.fork()",
-    "def f(x):\n while True: pass",
 )
+ENDLESS = "def f(x):\n while True: pass"
 
 
 def hostile(rng: random.Random) -> str:
+    """A program that cannot be right: 10% crash, 0.2% never end, the rest write to the socket."""
     kind = rng.random()
     if kind < 0.1:
-        return f"{rng.choice(CRASHES[:-1])}  # {rng.random()}"
+        return f"{rng.choice(CRASHES)}  # {rng.random()}"
     if kind < 0.102:
-        return f"{CRASHES[-1]}  # {rng.random()}"
+        return f"{ENDLESS}  # {rng.random()}"
     if kind < 0.4:
         data = rng.randbytes(rng.randrange(1, 200))
     else:
@@ -47,22 +51,34 @@ def hostile(rng: random.Random) -> str:
     return WRITE.format(data=data) + rng.choice(("def f(x): return 0", "os._exit(0)"))
 
 
-def sizes(pids: list[int]) -> list[tuple[int, int]]:
-    """Open descriptors and resident pages of each worker."""
-    return [
-        (len(os.listdir(f"/proc/{pid}/fd")), int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
-        for pid in pids
-    ]
+class Sizes(NamedTuple):
+    """What must not grow: descriptors and resident pages of workers and their zygotes."""
+
+    pids: tuple[int, ...]
+    descriptors: tuple[int, ...]
+    pages: tuple[int, ...]
 
 
-def main(total: int) -> int:
-    rng = random.Random(1)
+def sizes(sandbox: Sandbox) -> Sizes:
+    pids: list[int] = []
+    for worker in sandbox._started().workers.values():
+        pid = worker.process.pid
+        pids += [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    return Sizes(
+        tuple(pids),
+        tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+        tuple(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids),
+    )
+
+
+def soak(total: int, seed: int = 1) -> bool:
+    """Whether `total` programs went through with one right verdict each and nothing grew."""
+    rng = random.Random(seed)
     verdicts: Counter[str] = Counter()
-    wrong = attempts = 0
+    wrong = retries = 0
     started = time.monotonic()
     with Sandbox(SandboxConfig(cpu_seconds=0.5, memory_mb=256)) as sandbox:
-        pids = [worker.process.pid for worker in sandbox._started().workers.values()]
-        first = None
+        first = last = None
         for start in range(0, total, BATCH):
             jobs = []
             for i in range(start, start + BATCH, 2):
@@ -71,18 +87,27 @@ def main(total: int) -> int:
             results = sandbox.map(jobs)
             assert len(results) == len(jobs)
             wrong += sum(not r.ok for r in results[::2]) + sum(r.ok for r in results[1::2])
-            attempts += sum(r.attempts - 1 for r in results)
+            retries += sum(r.attempts - 1 for r in results)
             verdicts.update(str(r.verdict) for r in results[1::2])
-            first = first or sizes(pids)
-        same = [worker.process.pid for worker in sandbox._started().workers.values()] == pids
-        last = sizes(pids) if same else []
-    print(f"{total} programs in {time.monotonic() - started:.0f} s; wrong verdicts: {wrong}")
-    print(f"retries: {attempts}; same workers to the end: {same}")
-    print(f"(descriptors, pages) of workers: {first} -> {last}")
+            last = sizes(sandbox)
+            first = first or last
+            done = start + BATCH
+            if done % PROGRESS == 0:
+                seconds = time.monotonic() - started
+                print(f"{done} programs, {seconds:.0f} s, {wrong} wrong, {retries} retries, {last}")
+                sys.stdout.flush()
     print(f"verdicts of hostile programs: {dict(verdicts)}")
-    flat = same and [d for d, _ in first or []] == [d for d, _ in last]
-    return 0 if not wrong and flat else 1
+    flat = (
+        first is not None
+        and last is not None
+        and last.pids == first.pids
+        and last.descriptors == first.descriptors
+        and sum(last.pages) <= 1.1 * sum(first.pages)
+    )
+    print(f"{total} programs in {time.monotonic() - started:.0f} s: {wrong} wrong verdicts")
+    print(f"{retries} retries; processes, descriptors and memory flat: {flat}")
+    return not wrong and flat
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+    sys.exit(not soak(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))

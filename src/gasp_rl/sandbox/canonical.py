@@ -1,43 +1,65 @@
-"""Values as text: one canonical Python literal per value, and a parser that only reads literals.
+"""Values as text: one canonical Python literal per value.
 
 The canonical form of a value is the Python literal that a person would write, in UTF-8, with
 dictionaries and sets in sorted order. Equal values of equal types have equal bytes, so a trusted
-process compares bytes and never touches an object that a program made. The parser is written out
-by hand: it cannot call, index, look up a name or recurse without bound.
+process compares bytes and never touches an object that a program made.
 
 Policy: 1 == 1.0 == True and nan == nan (`same`); subclasses of builtin types are reduced to their
 builtin value (Counter to dict, namedtuple to tuple) and deque to list; bytearray is bytes; anything
 else has no canonical form.
 """
 
-import re
-import unicodedata
 from collections import deque
 from typing import Any
 
-MAX_DEPTH = 200
-MAX_TEXT = 4 << 20
-MAX_KEYS = 20_000  # entries of one set or dict, and how many of them may collide: together they
-MAX_EQUAL_HASHES = 500  # bound what keys chosen to have one hash can cost
-NAN = float("nan")
-INF = float("inf")
+from gasp_rl.sandbox.literals import (
+    MAX_DEPTH,
+    MAX_KEYS,
+    LiteralError,
+    parse_arguments,
+    parse_literal,
+)
+
+__all__ = ["LiteralError", "encode", "literal", "parse_arguments", "parse_literal", "same"]
 
 
-class LiteralError(ValueError):
-    """A text that is not a literal, or a value that has none."""
-
-
-# -- value to text ---------------------------------------------------------------------------
-
-
-def encode(value: Any) -> bytes:
+def encode(value: Any, *, sort_keys: bool = True) -> bytes:
     """Canonical bytes of a value; LiteralError where it has none.
+
+    With `sort_keys=False` dictionaries keep their order: for values that are handed to a program
+    rather than compared.
 
     Example::
 
         encode({"b": 1, "a": (2.0, True)})   # b"{'a': (2.0, True), 'b': 1}"
     """
-    return _text(value, 0).encode()
+    return _text(value, 0, sort_keys).encode()
+
+
+def literal(data: bytes) -> str:
+    """The literal text of canonical bytes; LiteralError if they are not canonical."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise LiteralError("not UTF-8") from error
+    if encode(parse_literal(text)) != data:
+        raise LiteralError("not in canonical form")
+    return text
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Whether two canonical byte strings stand for equal values (1 == 1.0 == True, nan == nan)."""
+    if left == right:
+        return True
+    # Equal values have the same shape, so these counts decide almost every unequal pair at once.
+    if left.count(b",") != right.count(b",") or left.count(b"[") != right.count(b"["):
+        return False
+    try:
+        a, b = parse_literal(left.decode()), parse_literal(right.decode())
+    except (LiteralError, UnicodeDecodeError):
+        return False
+    # All nans of the parser are one object, and containers compare by identity first.
+    return a is b or bool(a == b)
 
 
 _PLAIN = frozenset({int, str, bool, bytes, type(None)})
@@ -45,7 +67,7 @@ _NUMBERS = frozenset({int, float})
 _SORTABLE = (frozenset({int}), frozenset({str}))
 
 
-def _text(value: Any, depth: int) -> str:
+def _text(value: Any, depth: int, sort: bool) -> str:
     kind = type(value)
     if kind is str or kind is bool or kind is bytes or value is None:
         return repr(value)
@@ -56,19 +78,19 @@ def _text(value: Any, depth: int) -> str:
     if depth >= MAX_DEPTH:
         raise LiteralError(f"nested deeper than {MAX_DEPTH}")
     if kind is list or kind is tuple:
-        return _sequence_text(value, kind, depth)
+        return _sequence_text(value, kind, depth, sort)
     if kind is dict:
-        return (
-            "{" + ", ".join(f"{k}: {_text(v, depth + 1)}" for k, v in _sorted(value, depth)) + "}"
-        )
+        pairs = _keyed(value, depth, sort)
+        return "{" + ", ".join([f"{k}: {_text(v, depth + 1, sort)}" for k, v in pairs]) + "}"
     if kind is set:
-        return "{" + ", ".join(k for k, _ in _sorted(value, depth)) + "}" if value else "set()"
+        inner = ", ".join([k for k, _ in _keyed(value, depth, True)])
+        return f"{{{inner}}}" if inner else "set()"
     if kind is frozenset:
-        inner = ", ".join(k for k, _ in _sorted(value, depth))
+        inner = ", ".join([k for k, _ in _keyed(value, depth, True)])
         return f"frozenset({{{inner}}})" if inner else "frozenset()"
     if kind is complex:
         return _complex_text(value)
-    return _text(_reduced(value), depth)
+    return _text(_reduced(value), depth, sort)
 
 
 def _int_text(value: int) -> str:
@@ -90,7 +112,7 @@ def _complex_text(value: complex) -> str:
     return text
 
 
-def _sequence_text(value: Any, kind: type, depth: int) -> str:
+def _sequence_text(value: Any, kind: type, depth: int, sort: bool) -> str:
     kinds = set(map(type, value))
     if kinds <= _PLAIN:
         try:
@@ -104,23 +126,24 @@ def _sequence_text(value: Any, kind: type, depth: int) -> str:
             text = "n"
         if "n" not in text:
             return text
-    items = ", ".join([_text(item, depth + 1) for item in value])
+    items = ", ".join([_text(item, depth + 1, sort) for item in value])
     if kind is list:
         return f"[{items}]"
     return f"({items},)" if len(value) == 1 else f"({items})"
 
 
-def _sorted(value: Any, depth: int) -> list[tuple[str, Any]]:
+def _keyed(value: Any, depth: int, sort: bool) -> list[tuple[str, Any]]:
     """Keys' texts and values, in the keys' own order where they have one, else in text order."""
     is_dict = type(value) is dict
     keys = list(value)
     if len(keys) > MAX_KEYS:
         raise LiteralError(f"more than {MAX_KEYS} keys")
-    if set(map(type, keys)) in _SORTABLE:
+    has_order = frozenset(map(type, keys)) in _SORTABLE
+    if sort and has_order:
         keys.sort()
-        return [(_text(k, depth + 1), value[k] if is_dict else None) for k in keys]
-    pairs = [(_text(k, depth + 1), value[k] if is_dict else None) for k in keys]
-    pairs.sort(key=lambda pair: pair[0])
+    pairs = [(_text(k, depth + 1, sort), value[k] if is_dict else None) for k in keys]
+    if sort and not has_order:
+        pairs.sort(key=lambda pair: pair[0])
     return pairs
 
 
@@ -152,309 +175,3 @@ def _reduced(value: Any) -> Any:
     if issubclass(kind, deque):
         return list(deque.__iter__(value))
     raise LiteralError(f"a value of type {kind.__name__[:60]} has no literal")
-
-
-# -- text to value ---------------------------------------------------------------------------
-
-_DIGITS = r"[0-9](?:_?[0-9])*"
-_TOKEN = re.compile(
-    rf"""(?:[ \t\r\n\f]++|\\\r?\n|\#[^\n]*+)*+(?:  # possessive: a blank is read in one way only
-    (?P<number>0[xX](?:_?[0-9a-fA-F])+ | 0[oO](?:_?[0-7])+ | 0[bB](?:_?[01])+
-      | (?:{_DIGITS}\.(?:{_DIGITS})?|\.{_DIGITS}|{_DIGITS})(?:[eE][+-]?{_DIGITS})?[jJ]?)(?![\w.])
-    | (?P<string>[rRbBuU]{{0,2}}(?:
-        '''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*''' | \"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*\"""
-        | '(?!'')[^'\\\n]*(?:\\.[^'\\\n]*)*' | "(?!"")[^"\\\n]*(?:\\.[^"\\\n]*)*"))
-    | (?P<name>[A-Za-z]+)(?!\w) | (?P<op>[][(){{}},:+-]) | (?P<end>\Z))""",
-    re.VERBOSE | re.DOTALL,
-)
-_NAMES = {"True": True, "False": False, "None": None, "inf": INF, "nan": NAN}
-_SPECIAL = {"inf": INF, "+inf": INF, "-inf": -INF, "nan": NAN, "+nan": NAN, "-nan": NAN}
-_SPECIAL |= {"infinity": INF, "-infinity": -INF}
-
-
-def parse_literal(text: str) -> Any:
-    """The value of one Python literal; LiteralError for anything else.
-
-    Also reads `set()`, `frozenset(...)`, `float('inf')`, `inf` and `nan`.
-    """
-    parser = _Parser(text)
-    value = parser.value(0)
-    parser.expect_end()
-    return value
-
-
-def parse_arguments(text: str) -> tuple[Any, ...]:
-    """The arguments written in `text`, as they would stand between the parentheses of a call.
-
-    Example::
-
-        parse_arguments("[3, 1], 2")   # ([3, 1], 2)
-    """
-    parser = _Parser(text)
-    values = []
-    while parser.kind != "end":
-        values.append(parser.value(0))
-        if parser.kind == "end":
-            break
-        parser.expect(",")
-    return tuple(values)
-
-
-def literal(data: bytes) -> str:
-    """The literal text of canonical bytes; LiteralError if they are not canonical."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise LiteralError("not UTF-8") from error
-    if encode(parse_literal(text)) != data:
-        raise LiteralError("not in canonical form")
-    return text
-
-
-def same(left: bytes, right: bytes) -> bool:
-    """Whether two canonical byte strings stand for equal values (1 == 1.0 == True, nan == nan)."""
-    if left == right:
-        return True
-    # Equal values have the same shape, so these counts decide almost every unequal pair at once.
-    if left.count(b",") != right.count(b",") or left.count(b"[") != right.count(b"["):
-        return False
-    try:
-        a, b = parse_literal(left.decode()), parse_literal(right.decode())
-    except (LiteralError, UnicodeDecodeError):
-        return False
-    # All nans of the parser are one object, and containers compare by identity first.
-    return a is b or bool(a == b)
-
-
-class _Parser:
-    """A recursive-descent parser over regular-expression tokens, one token of lookahead."""
-
-    def __init__(self, text: str) -> None:
-        if len(text) > MAX_TEXT:
-            raise LiteralError(f"longer than {MAX_TEXT} characters")
-        self.text, self.position = text, 0
-        self.advance()
-
-    def advance(self) -> None:
-        match = _TOKEN.match(self.text, self.position)
-        if match is None:
-            raise LiteralError(f"not a literal at position {self.position}")
-        self.kind = match.lastgroup
-        self.token = match[match.lastgroup]  # type: ignore[index]
-        self.position = match.end()
-
-    def take(self, token: str) -> bool:
-        if self.kind == "op" and self.token == token:
-            self.advance()
-            return True
-        return False
-
-    def expect(self, token: str) -> None:
-        if not self.take(token):
-            raise LiteralError(f"expected {token!r} before position {self.position}")
-
-    def expect_end(self) -> None:
-        if self.kind != "end":
-            raise LiteralError(f"text after the literal, before position {self.position}")
-
-    def value(self, depth: int) -> Any:
-        if depth > MAX_DEPTH:
-            raise LiteralError(f"nested deeper than {MAX_DEPTH}")
-        kind, token = self.kind, self.token
-        if kind == "number":
-            self.advance()
-            return self.imaginary_part(_number(token))
-        if kind == "string":
-            return self.strings()
-        if kind == "op":
-            if token == "[":
-                self.advance()
-                return self.items("]", depth)
-            if token == "(":
-                return self.parenthesised(depth)
-            if token == "{":
-                return self.braces(depth)
-            if token in "+-":
-                return self.signed()
-        elif kind == "name":
-            return self.named(depth)
-        raise LiteralError(f"not a literal before position {self.position}")
-
-    def items(self, close: str, depth: int) -> list[Any]:
-        values: list[Any] = []
-        while not self.take(close):
-            values.append(self.value(depth + 1))
-            if not self.take(","):
-                self.expect(close)
-                break
-        return values
-
-    def parenthesised(self, depth: int) -> Any:
-        self.advance()
-        if self.take(")"):
-            return ()
-        first = self.value(depth + 1)
-        if self.take(")"):
-            return self.imaginary_part(first) if type(first) in (int, float) else first
-        self.expect(",")
-        return (first, *self.items(")", depth))
-
-    def braces(self, depth: int) -> Any:
-        self.advance()
-        if self.take("}"):
-            return {}
-        first = self.value(depth + 1)
-        if not self.take(":"):
-            rest = self.items("}", depth) if self.take(",") else self.expect("}")
-            return _hashed(set, [first, *(rest or [])])
-        pairs = [(first, self.value(depth + 1))]
-        while self.take(","):
-            if self.kind == "op" and self.token == "}":
-                break
-            key = self.value(depth + 1)
-            self.expect(":")
-            pairs.append((key, self.value(depth + 1)))
-        self.expect("}")
-        return _hashed(dict, pairs)
-
-    def signed(self) -> Any:
-        """One sign, as a number may have; `- -1` is arithmetic, not a literal."""
-        negative = self.token == "-"
-        self.advance()
-        if self.kind == "number":
-            number = _number(self.token)
-            self.advance()
-            return self.imaginary_part(-number if negative else number)
-        if self.kind == "name" and self.token in ("inf", "nan", "float"):
-            number = self.named(0)
-            return number if number is NAN else -number if negative else number
-        raise LiteralError(f"expected a number before position {self.position}")
-
-    def imaginary_part(self, real: Any) -> Any:
-        if self.kind != "op" or self.token not in "+-" or type(real) is complex:
-            return real
-        negative = self.token == "-"
-        self.advance()
-        number = _number(self.token) if self.kind == "number" else None
-        if type(number) is not complex:
-            raise LiteralError(f"arithmetic before position {self.position}")
-        self.advance()
-        try:
-            return real - number if negative else real + number
-        except OverflowError as error:
-            raise LiteralError("number out of range") from error
-
-    def named(self, depth: int) -> Any:
-        name = self.token
-        if name in _NAMES:
-            self.advance()
-            return _NAMES[name]
-        if name not in ("set", "frozenset", "float"):
-            raise LiteralError(f"the name {name[:40]!r} is not a literal")
-        self.advance()
-        self.expect("(")
-        if name == "float":
-            number = _SPECIAL.get(self.token[1:-1].lower()) if self.kind == "string" else None
-            if number is None:
-                raise LiteralError("float(...) takes 'inf', '-inf' or 'nan'")
-            self.advance()
-            self.expect(")")
-            return number
-        if self.take(")"):
-            return set() if name == "set" else frozenset()
-        inner = self.value(depth + 1)
-        self.expect(")")
-        if type(inner) not in (list, tuple, set, frozenset):
-            raise LiteralError(f"{name}(...) takes a collection")
-        return _hashed(set if name == "set" else frozenset, inner)
-
-    def strings(self) -> Any:
-        """One string, or several side by side, all text or all bytes."""
-        value = _string(self.token)
-        self.advance()
-        if self.kind != "string":
-            return value
-        parts = [value]
-        while self.kind == "string":
-            parts.append(_string(self.token))
-            self.advance()
-        if len(set(map(type, parts))) != 1:
-            raise LiteralError("bytes and text side by side")
-        return type(value)().join(parts)
-
-
-def _hashed(kind: type, items: Any) -> Any:
-    if len(items) > MAX_KEYS:
-        raise LiteralError(f"more than {MAX_KEYS} keys")
-    try:
-        if len(items) > MAX_EQUAL_HASHES:
-            keys = [key for key, _ in items] if kind is dict else items
-            if len(keys) - len(set(map(hash, keys))) > MAX_EQUAL_HASHES:
-                raise LiteralError("too many keys with equal hashes")
-        return kind(items)
-    except TypeError as error:
-        raise LiteralError("a set or dict holds an unhashable key") from error
-
-
-def _number(token: str) -> Any:
-    try:
-        if token[-1] in "jJ" and token[:2] not in ("0x", "0X"):
-            return complex(token.replace("_", "").lower())
-        if len(token) > 1 and token[1] in "xXoObB":
-            return int(token, 0)
-        if token.isdecimal() or ("_" in token and token.replace("_", "").isdecimal()):
-            if token[0] == "0" and token.strip("0_"):
-                raise LiteralError("a decimal number with a leading zero")
-            return int(token)
-        return float(token)
-    except (ValueError, OverflowError) as error:
-        raise LiteralError("a number with too many digits; write it in hexadecimal") from error
-
-
-_ESCAPE = re.compile(
-    r"\\(\r?\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|.)", re.DOTALL
-)
-_SIMPLE = {"\\": "\\", "'": "'", '"': '"', "a": "\a", "b": "\b", "f": "\f", "n": "\n"}
-_SIMPLE |= {"r": "\r", "t": "\t", "v": "\v", "\n": "", "\r\n": ""}
-
-
-def _string(token: str) -> str | bytes:
-    if token[0] == "'" and "\\" not in token and token[1:2] != "'":
-        return token[1:-1]
-    body = token.lstrip("rRbBuU")
-    prefix = token[: len(token) - len(body)].lower()
-    if prefix not in ("", "r", "b", "u", "rb", "br"):
-        raise LiteralError(f"unknown string prefix {prefix}")
-    width = 3 if body[:3] in ("'''", '"""') else 1
-    body = body[width:-width]
-    if "b" not in prefix:
-        return body if "r" in prefix else _ESCAPE.sub(_unescape_text, body)
-    if not body.isascii():
-        raise LiteralError("bytes hold a character that is not ASCII")
-    text = body if "r" in prefix else _ESCAPE.sub(_unescape_bytes, body)
-    return text.encode("latin-1")
-
-
-def _unescape_bytes(match: re.Match[str]) -> str:
-    return match[0] if match[1][0] in "uUN" else _unescape_text(match)
-
-
-def _unescape_text(match: re.Match[str]) -> str:
-    code = match[1]
-    if code in _SIMPLE:
-        return _SIMPLE[code]
-    if code[0] in "01234567":
-        return chr(int(code, 8) & (0xFF if len(code) == 3 and code[0] > "3" else 0x1FF))
-    if code[0] in "xuU" and len(code) > 1:
-        number = int(code[1:], 16)
-        if number > 0x10FFFF:
-            raise LiteralError("a character out of range")
-        return chr(number)
-    if code[0] == "N" and len(code) > 1:
-        try:
-            return unicodedata.lookup(code[2:-1])
-        except KeyError as error:
-            raise LiteralError("an unknown character name") from error
-    if code[0] in "xuUN":
-        raise LiteralError("a cut-off escape")
-    return match[0]
