@@ -1,5 +1,6 @@
 """Configuration: every shipped recipe resolves; a wrong one says what to do in one sentence."""
 
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from gasp_rl.config import (
     recipe_names,
 )
 from gasp_rl.errors import ConfigError
+
+LEMMA = ("lemma.low", "lemma.high", "lemma.peak")
+
+
+def at(config: Config, key: str) -> object:
+    return reduce(getattr, key.split("."), config)
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -73,6 +80,58 @@ def test_missing_and_broken_recipes(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(broken)
+
+
+def test_a_recipe_holds_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('base = "miniature"\nsteps = 9\n[teacher.lemma]\nlow = 0.2\n')
+    (tmp_path / "b.toml").write_text('base = "a.toml"\nname = "b"\n[teacher.lemma]\nhigh = 0.8\n')
+    base, config = load_config("miniature"), load_config(tmp_path / "b.toml", ["seed=4"])
+    assert (config.name, config.steps, config.seed) == ("b", 9, 4)
+    lemma = base.teacher.lemma.model_copy(update={"low": 0.2, "high": 0.8})
+    assert config.teacher == base.teacher.model_copy(update={"lemma": lemma})
+    assert config.optim == base.optim
+
+
+def test_bases_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.toml").write_text('base = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('base = "a.toml"\n')
+    with pytest.raises(ConfigError, match="base goes in a circle"):
+        load_config("a.toml")
+    (tmp_path / "b.toml").write_text('base = "minature"\n')
+    with pytest.raises(ConfigError, match="did you mean miniature"):
+        load_config("a.toml")
+    (tmp_path / "b.toml").write_text("base = 3\n")
+    with pytest.raises(ConfigError, match="name one recipe"):
+        load_config("a.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("no-io", {"teacher.axes"}),
+        ("no-novelty", {"novelty.enabled"}),
+        ("one-step-medium", {f"teacher.{k}" for k in ("lifts", *LEMMA)}),
+        (
+            "one-step-hard",
+            {f"teacher.{k}" for k in ("lifts", *LEMMA)} | {"teacher.lemma.sharpness"},
+        ),
+        ("unguided", {"teacher.guide"}),
+        ("gasp-rlvr", {"method", "rlvr.questions"}),
+    ],
+)
+def test_an_ablation_differs_from_its_base_in_what_it_says_alone(
+    name: str, differs: set[str]
+) -> None:
+    base, ablation = load_config("miniature"), load_config(f"miniature-{name}")
+    assert {k for k in known_keys() if at(base, k) != at(ablation, k)} == differs | {"name"}
+
+
+def test_one_step_bands_are_the_papers() -> None:
+    medium = load_config("miniature-one-step-medium").teacher.lemma
+    assert (medium.low, medium.high, medium.peak, medium.sharpness) == (0.1, 0.5, 0.3, 5)
+    teacher = load_config("miniature-one-step-hard").teacher
+    assert teacher.lemma == teacher.lift
 
 
 @given(st.dictionaries(st.sampled_from(["steps", "optim", "teacher", "x"]), st.integers(-9, 9)))

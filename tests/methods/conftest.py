@@ -1,15 +1,20 @@
 """A scripted policy that plays both roles in the English prompts, and a small goalposts file."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gasp_rl.config import Config, parse_config
+from gasp_rl.engines.protocol import Engine
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.evals.goalposts import Goalpost, GoalpostFile, write_goalposts
+from gasp_rl.methods import loop
 from gasp_rl.problems.schema import write_questions
+from gasp_rl.store.progress import Silent
+from gasp_rl.store.run import RunStore
 from gasp_rl.tasks import Form, Question
 from gasp_rl.types import Example
 
@@ -58,6 +63,47 @@ def question(i: int) -> Question:
         shown=(Example("1", str(1 + i)), Example("2", str(2 + i))),
         hidden=(Example("3", str(3 + i)),),
     )
+
+
+def with_keys(config: Config, **keys: object) -> Config:
+    """The configuration with some keys replaced, sections key by key."""
+    tree = config.model_dump()
+    for key, value in keys.items():
+        tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
+    return parse_config(tree, "test")
+
+
+def metrics_of(run: Path) -> list[dict[str, float]]:
+    with RunStore.open_readonly(run) as reader:
+        return [dict(step.metrics) for step in reader.steps()]
+
+
+class Stop(Exception):
+    """Stands for a crash between two steps."""
+
+
+class StopsAfter(Silent):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def step_committed(self, step: int, seconds: float, metrics: dict[str, float]) -> None:
+        if step == self.step:
+            raise Stop
+
+
+def resumed_like_whole(
+    config: Config,
+    folder: Path,
+    crash: int = 3,
+    make: Callable[[], Engine] = lambda: ScriptedEngine(write),
+) -> bool:
+    """Whether a run that was stopped after a step and resumed has the metrics of a whole one."""
+    whole = loop.train(config, folder / "whole", engine=make())
+    broken = folder / "broken"
+    with pytest.raises(Stop):
+        loop.train(config, broken, progress=StopsAfter(crash), engine=make())
+    loop.resume(broken, engine=make())
+    return metrics_of(broken) == metrics_of(whole)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.methods import loop
 from gasp_rl.methods.budget import Spent, spent_by
 from gasp_rl.store.run import RunStore
-from tests.methods.conftest import write
-from tests.methods.test_loop import Stop, StopsAfter, metrics_of
+from tests.methods.conftest import Stop, StopsAfter, metrics_of, write
 
 
 def spent_after_each_step(run: Path) -> list[Spent]:

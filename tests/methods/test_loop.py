@@ -7,15 +7,9 @@ import pytest
 from gasp_rl.config import Config
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.methods import loop
-from gasp_rl.store.progress import Silent
 from gasp_rl.store.run import RunStore
 from gasp_rl.types import Rejection
-from tests.methods.conftest import write
-
-
-def metrics_of(run: Path) -> list[dict[str, float]]:
-    with RunStore.open_readonly(run) as reader:
-        return [dict(step.metrics) for step in reader.steps()]
+from tests.methods.conftest import metrics_of, resumed_like_whole, write
 
 
 def test_every_proposal_is_kept_with_its_reason_and_the_funnel_adds_up(
@@ -80,27 +74,9 @@ def test_the_same_seed_gives_the_same_run(config: Config, method: str, tmp_path:
     assert metrics_of(third) != metrics_of(runs[0])
 
 
-class Stop(Exception):
-    """Stands for a crash between two steps."""
-
-
-class StopsAfter(Silent):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def step_committed(self, step: int, seconds: float, metrics: dict[str, float]) -> None:
-        if step == self.step:
-            raise Stop
-
-
 @pytest.mark.parametrize("crash", [1, 2, 3])
 def test_resuming_equals_not_having_stopped(config: Config, crash: int, tmp_path: Path) -> None:
-    whole = loop.train(config, tmp_path / "whole", engine=ScriptedEngine(write))
-    broken = tmp_path / "broken"
-    with pytest.raises(Stop):
-        loop.train(config, broken, progress=StopsAfter(crash), engine=ScriptedEngine(write))
-    loop.resume(broken, engine=ScriptedEngine(write))
-    assert metrics_of(broken) == metrics_of(whole)
+    assert resumed_like_whole(config, tmp_path, crash)
 
 
 def test_rlvr_trains_on_the_pool_alone(
