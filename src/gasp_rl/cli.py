@@ -15,6 +15,7 @@ def build_app() -> typer.Typer:
     from gasp_rl.miniature import commands as miniature
     from gasp_rl.problems import commands as problems
     from gasp_rl.sandbox import commands as sandbox
+    from gasp_rl.studies import commands as studies
     from gasp_rl.ui import commands as reading
 
     app = typer.Typer(
@@ -26,6 +27,7 @@ def build_app() -> typer.Typer:
     app.callback()(_global_options)
     training.mount(app)
     reading.mount(app)
+    studies.mount(app)
     evaluation.mount(app)
     problems.mount(app)
     miniature.mount(app)

@@ -1,0 +1,154 @@
+"""A finished run measured: checkpoints and temperatures chosen on validation, shown on test.
+
+Every count goes into the run's own store. What is there already is not sampled again, and each
+piece has its own seed, so that measuring in two goes equals measuring in one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from gasp_rl.config import Config
+from gasp_rl.evals.passk import pass_at_k
+from gasp_rl.evals.policy import Policy
+from gasp_rl.methods.controls import VALIDATION_SAMPLES, commit_measured, load_test, measure_at
+from gasp_rl.methods.loop import goalpost_records
+from gasp_rl.methods.session import Session, open_session
+from gasp_rl.rng import seed_for
+from gasp_rl.store.progress import Progress
+from gasp_rl.store.reader import RunReader
+from gasp_rl.store.records import EvalRecord
+from gasp_rl.store.run import RunStore
+from gasp_rl.studies.study import Selection
+
+CANDIDATE = "checkpoint"
+"""Policy name of validation counts that a checkpoint is chosen by."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shown:
+    """Weights after a step (0: the base), sampled at a temperature."""
+
+    step: int
+    temperature: float
+
+
+def fingerprint(selections: Sequence[Selection], config: Config) -> str:
+    """What a measurement covers; a run that holds this note is measured."""
+    return f"{','.join(selections)} x {config.eval.samples}"
+
+
+def measure_run(path: Path, selections: Sequence[Selection], progress: Progress) -> None:
+    """Choose checkpoints and temperatures on validation questions, then sample test and goalposts.
+
+    The store's note `chosen` then says which checkpoint and temperature each selection shows.
+    """
+    config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
+    with RunStore.open(path) as store, open_session(config) as session:
+        store.add_goalposts(goalpost_records(session))
+        weights = {point.step: point.checkpoint for point in store.resume_points()}
+        name = "trained" if weights else "base"
+        for step in sorted(weights) or [0]:
+            for temperature in config.eval.temperatures:
+                _try_candidate(store, session, weights, Shown(step, temperature), progress)
+        chosen = choose(store.reader, selections, max(weights, default=0), config)
+        test = load_test(config)
+        for shown in sorted(set(chosen.values())):
+            if not _is_shown(store.reader, shown, name):
+                _load(session, weights, shown.step)
+                policy = _policy(session, name, shown.temperature)
+                measured = measure_at(policy, session, test, config.eval.samples, progress)
+                commit_measured(store, session, test, measured, shown.step)
+        notes = {s: {"step": c.step, "temperature": c.temperature} for s, c in chosen.items()}
+        store.note("chosen", json.dumps(notes))
+        store.note("measured", fingerprint(selections, config))
+
+
+def choose(
+    reader: RunReader, selections: Sequence[Selection], last: int, config: Config
+) -> dict[Selection, Shown]:
+    """The checkpoint and temperature that each selection shows, by validation counts alone.
+
+    Ties go to the later checkpoint and the lower temperature. Without validation questions every
+    selection shows the last checkpoint at the first temperature of `eval.temperatures`.
+    """
+    counts: dict[Shown, list[EvalRecord]] = {}
+    for row in reader.evals("validation"):
+        if row.policy == CANDIDATE:
+            counts.setdefault(Shown(row.step, row.temperature), []).append(row)
+    chosen = {}
+    for selection in selections:
+        k = 1 if selection == "pass@1" else 20
+        scores = {shown: _mean_pass(rows, k) for shown, rows in counts.items()}
+        if selection == "last":
+            scores = {shown: score for shown, score in scores.items() if shown.step == last}
+        chosen[selection] = max(
+            scores,
+            key=lambda shown: (scores[shown], shown.step, -shown.temperature),
+            default=Shown(last, config.eval.temperatures[0]),
+        )
+    return chosen
+
+
+def _try_candidate(
+    store: RunStore,
+    session: Session,
+    weights: Mapping[int, Path],
+    shown: Shown,
+    progress: Progress,
+) -> None:
+    """Sample every validation question once for one candidate, unless that was done before."""
+    done = any(
+        Shown(row.step, row.temperature) == shown and row.policy == CANDIDATE
+        for row in store.reader.evals("validation")
+    )
+    if done or not session.validation:
+        return
+    _load(session, weights, shown.step)
+    progress.say(f"validation: step {shown.step} at temperature {shown.temperature}")
+    policy = _policy(session, CANDIDATE, shown.temperature)
+    seed = seed_for(session.config.seed, shown.step, "study/validation")
+    rates = policy.pass_rates(session.validation, VALIDATION_SAMPLES, seed)
+    store.commit_evals(
+        [
+            EvalRecord(
+                benchmark="validation",
+                policy=CANDIDATE,
+                step=shown.step,
+                question=question.id,
+                correct=rate.correct,
+                total=rate.total,
+                temperature=shown.temperature,
+                label=question.difficulty,
+            )
+            for question, rate in zip(session.validation, rates, strict=True)
+        ]
+    )
+
+
+def _is_shown(reader: RunReader, shown: Shown, name: str) -> bool:
+    """Both test and goalposts are committed together; goalposts are never empty."""
+    return any(
+        (a.step, a.temperature, a.policy) == (shown.step, shown.temperature, f"{name}-fresh")
+        for a in reader.goalpost_attempts()
+    )
+
+
+def _load(session: Session, weights: Mapping[int, Path], step: int) -> None:
+    if step:
+        session.engine.load(weights[step])
+
+
+def _policy(session: Session, name: str, temperature: float) -> Policy:
+    return Policy(
+        name=name,
+        student=session.student,
+        temperature=temperature,
+        max_tokens=session.config.student.sampling.max_tokens,
+    )
+
+
+def _mean_pass(rows: Sequence[EvalRecord], k: int) -> float:
+    return fmean(pass_at_k(row.total, row.correct, min(k, row.total)) for row in rows)

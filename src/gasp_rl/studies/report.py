@@ -1,0 +1,139 @@
+"""report.md and report.json of a study, complete or not yet."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gasp_rl.studies.results import Results, gather
+from gasp_rl.studies.schedule import states
+from gasp_rl.studies.study import Plan, Selection
+from gasp_rl.studies.tables import KS, ArmRow, Contrast, arm_rows, contrasts
+
+
+def write_study_report(plan: Plan, folder: Path) -> list[Path]:
+    """Write the report of what is measured so far; returns the files."""
+    results = gather(plan, folder)
+    tables = {s: (arm_rows(results, s), contrasts(results, s)) for s in plan.study.selections}
+    markdown = "\n\n".join([*_head(plan, folder), *_body(results, tables)]) + "\n"
+    files = {
+        folder / "report.md": markdown,
+        folder / "report.json": json.dumps(_json(results, tables), indent=1) + "\n",
+    }
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+def _head(plan: Plan, folder: Path) -> list[str]:
+    study, found = plan.study, states(plan, folder)
+    budget = {k: v for k, v in study.budget.model_dump().items() if v is not None}
+    limits = ", ".join(f"{v:,} {k.replace('_', ' ')}" for k, v in budget.items())
+    missing = [f"{s.run.name} ({s.stage})" for s in found if s.stage != "done"]
+    parts = [
+        f"# Study {study.name}",
+        study.about,
+        f"Seeds {', '.join(map(str, study.seeds))}. Budget of each run: {limits or 'its steps'}.",
+    ]
+    if missing:
+        parts.append(f"**Not complete**: without {', '.join(missing)}.")
+    return [part for part in parts if part]
+
+
+def _body(
+    results: Results, tables: dict[Selection, tuple[list[ArmRow], list[Contrast]]]
+) -> list[str]:
+    if not results.runs:
+        return ["No run is measured yet."]
+    parts = []
+    for selection, (rows, differences) in tables.items():
+        parts += [f"## {_TITLES[selection]}", _HOW.format(samples=results.samples())]
+        groups = list(results.groups())
+        heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in KS)]
+        cells = [
+            [row.arm, *(f"{row.scores[g, k].value:.3f}" for g in groups for k in KS)]
+            for row in rows
+        ]
+        parts.append(_table(heads, cells))
+        heads = ["arm", "goalposts for each seed", "union", "in trials", "union in trials"]
+        heads += ["checkpoint", "temperature", "student rollouts", "tokens", "hours"]
+        parts.append(_table(heads, [_cost_cells(row) for row in rows]))
+        if differences:
+            parts += ["### Paired differences", _difference_table(differences)]
+    return parts
+
+
+_TITLES: dict[Selection, str] = {
+    "pass@20": "Checkpoint with the best validation pass@20",
+    "pass@1": "Checkpoint with the best validation pass@1",
+    "last": "Last checkpoint",
+}
+
+_HOW = (
+    "Test questions and goalposts, {samples} samples of each, every policy at its best validation "
+    "temperature. Goalposts: solved in fresh samples of the shown checkpoint, by each seed and by "
+    "any; in trials: solved at any trial during training. Costs are means over seeds, evaluations "
+    "not counted."
+)
+
+
+def _cost_cells(row: ArmRow) -> list[str]:
+    return [
+        row.arm,
+        "/".join(map(str, row.solved)),
+        str(row.union),
+        "/".join(map(str, row.reached)),
+        str(row.reached_union),
+        "/".join(map(str, row.steps)),
+        "/".join(map(str, row.temperatures)),
+        f"{row.student_rollouts:,.0f}",
+        f"{row.generated_tokens:,.0f}",
+        f"{row.hours:.2f}",
+    ]
+
+
+def _difference_table(differences: Sequence[Contrast]) -> str:
+    rows = []
+    for contrast in differences:
+        d = contrast.difference
+        rows.append(
+            [
+                f"{contrast.second} - {contrast.first}",
+                contrast.measure,
+                f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]",
+                f"{contrast.adjusted:.3f}",
+                d.verdict,
+            ]
+        )
+    return _table(["arms", "measure", "difference, 95%", "p (Holm)", "says"], rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _json(
+    results: Results, tables: dict[Selection, tuple[list[ArmRow], list[Contrast]]]
+) -> dict[str, Any]:
+    return {
+        "study": results.plan.study.model_dump(mode="json"),
+        "samples": results.samples(),
+        "selections": {
+            selection: {
+                "arms": [
+                    {
+                        **asdict(row),
+                        "scores": [
+                            {"group": group, "k": k, **asdict(estimate)}
+                            for (group, k), estimate in row.scores.items()
+                        ],
+                    }
+                    for row in rows
+                ],
+                "contrasts": [asdict(contrast) for contrast in differences],
+            }
+            for selection, (rows, differences) in tables.items()
+        },
+    }

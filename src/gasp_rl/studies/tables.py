@@ -1,0 +1,129 @@
+"""The study's tables: arms beside each other, and paired differences with their intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from gasp_rl.evals.seeds import SeedEstimate, difference_over_seeds, holm, mean_over_seeds
+from gasp_rl.studies.results import Results
+from gasp_rl.studies.study import Selection
+
+KS = (1, 20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """One arm at one selection.
+
+    scores: (group, k) to the mean pass@k over seeds and questions.
+    solved: goalposts solved in fresh samples, for each seed; union: by any seed.
+    reached: goalposts with a right sample in any trial during training, for each seed.
+    """
+
+    arm: str
+    selection: Selection
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]
+    temperatures: tuple[float, ...]
+    scores: Mapping[tuple[str, int], SeedEstimate]
+    solved: tuple[int, ...]
+    union: int
+    reached: tuple[int, ...]
+    reached_union: int
+    student_rollouts: float
+    generated_tokens: float
+    hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Second arm minus first in one measure; `adjusted` is Holm's p over the measure's contrasts."""
+
+    first: str
+    second: str
+    measure: str
+    difference: SeedEstimate
+    adjusted: float
+
+
+def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
+    """A row for each arm that has measured runs."""
+    rows = []
+    for arm in results.arms:
+        runs = results.of(arm)
+        scores = {
+            (group, k): mean_over_seeds(results.scores_SQ(arm, selection, labels, k))
+            for group, labels in results.groups().items()
+            for k in KS
+        }
+        solved = results.solved_SH(arm, selection)
+        rows.append(
+            ArmRow(
+                arm=arm,
+                selection=selection,
+                seeds=tuple(r.run.seed for r in runs),
+                steps=tuple(r.chosen[selection].step for r in runs),
+                temperatures=tuple(r.chosen[selection].temperature for r in runs),
+                scores=scores,
+                solved=tuple(int(n) for n in solved.sum(axis=1)),
+                union=int(solved.any(axis=0).sum()),
+                reached=tuple(len(r.reached) for r in runs),
+                reached_union=len(frozenset().union(*(r.reached for r in runs))),
+                student_rollouts=fmean(r.spent.student_rollouts for r in runs),
+                generated_tokens=fmean(r.spent.generated_tokens for r in runs),
+                hours=fmean(r.spent.hours for r in runs),
+            )
+        )
+    return rows
+
+
+def contrasts(results: Results, selection: Selection) -> list[Contrast]:
+    """Every arm against the base, and the main arm against every other, in every measure.
+
+    Measures: pass@k of each group, and the share of goalposts solved in fresh samples. Holm's
+    correction is over the contrasts of one measure.
+    """
+    pairs = _pairs(results)
+    rows: list[Contrast] = []
+    for group, labels in results.groups().items():
+        for k in KS:
+            differences = {
+                pair: difference_over_seeds(
+                    results.scores_SQ(pair[0], selection, labels, k),
+                    results.scores_SQ(pair[1], selection, labels, k),
+                )
+                for pair in pairs
+            }
+            rows += _corrected(differences, f"pass@{k} {group}")
+    goalposts = {
+        pair: difference_over_seeds(
+            results.solved_SH(pair[0], selection), results.solved_SH(pair[1], selection)
+        )
+        for pair in pairs
+    }
+    return rows + _corrected(goalposts, "goalposts solved")
+
+
+def _pairs(results: Results) -> list[tuple[str, str]]:
+    base, main = results.plan.study.base_arm, results.plan.study.main
+    arms = results.arms
+    pairs = [(base, arm) for arm in arms if base in arms and arm != base]
+    if main in arms:
+        pairs += [(arm, main) for arm in arms if arm not in (base, main)]
+    return [(first, second) for first, second in pairs if first is not None]
+
+
+def _corrected(
+    differences: Mapping[tuple[str, str], SeedEstimate], measure: str
+) -> Sequence[Contrast]:
+    adjusted = holm({f"{a}\0{b}": d.p_value for (a, b), d in differences.items()})
+    return [
+        Contrast(
+            first=first,
+            second=second,
+            measure=measure,
+            difference=difference,
+            adjusted=adjusted[f"{first}\0{second}"],
+        )
+        for (first, second), difference in differences.items()
+    ]

@@ -1,0 +1,102 @@
+"""Intervals over seeds and questions: tables of Student's t, coverage on simulated arms."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from gasp_rl.evals.seeds import (
+    difference_over_seeds,
+    holm,
+    mean_over_seeds,
+    t_distribution,
+    t_quantile,
+)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262), (30, 2.042), (math.inf, 1.960)],
+)
+def test_quantiles_of_students_t_are_those_of_the_tables(freedom: float, expected: float) -> None:
+    assert t_quantile(0.975, freedom) == pytest.approx(expected, abs=6e-4)
+    assert t_distribution(-expected, freedom) == pytest.approx(0.025, abs=1e-4)
+
+
+def test_holm_by_hand() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx(
+        {"a": 0.03, "b": 0.06, "c": 0.06}
+    )
+    assert holm({}) == {}
+
+
+def simulated(
+    draw: np.random.Generator, seeds: int, hard_Q: np.ndarray, gain: float, spread: float
+) -> np.ndarray:
+    """Scores of an arm whose seeds differ by a normal deviate: question + gain + seed + noise."""
+    noise = draw.normal(0, 0.05, (seeds, len(hard_Q)))
+    return hard_Q + gain + draw.normal(0, spread, (seeds, 1)) + noise
+
+
+@pytest.mark.parametrize(
+    ("seeds", "spread"), [(5, 0.05), (3, 0.05), (5, 0.0)], ids=["five", "three", "no-spread"]
+)
+def test_intervals_cover_the_true_difference_about_as_often_as_they_say(
+    seeds: int, spread: float
+) -> None:
+    """The gain differs from question to question, so that questions matter besides seeds."""
+    draw, hits, trials = np.random.default_rng(7), 0, 300
+    for _ in range(trials):
+        hard_Q = draw.normal(0.4, 0.2, 60)
+        gains_Q = draw.normal(0.1, 0.15, 60)
+        base = simulated(draw, seeds, hard_Q, 0.0, spread)
+        other = simulated(draw, seeds, hard_Q + gains_Q, 0.0, spread)
+        estimate = difference_over_seeds(base, other)
+        hits += estimate.low <= 0.1 <= estimate.high
+    assert 0.92 <= hits / trials <= 0.99
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda s: arrays(np.float64, (s, 7), elements=st.floats(0, 1, width=32))
+    )
+)
+def test_an_arm_against_itself_and_the_order_of_arms(values_SQ: np.ndarray) -> None:
+    other_SQ = np.clip(values_SQ[::-1] + 0.1, 0, 1)
+    forth = difference_over_seeds(values_SQ, other_SQ)
+    back = difference_over_seeds(other_SQ, values_SQ)
+    assert forth.value == pytest.approx(-back.value)
+    assert forth.low <= forth.value <= forth.high
+    assert 0 <= forth.p_value <= 1 + 1e-9
+    expected = other_SQ.mean() - values_SQ.mean()
+    assert forth.value == pytest.approx(expected, abs=1e-9)
+    own = difference_over_seeds(values_SQ, values_SQ)
+    assert own.value == pytest.approx(0, abs=1e-12)
+    assert own.low <= 1e-12 <= own.high + 1e-9
+    shuffled = mean_over_seeds(values_SQ[:, ::-1])
+    assert shuffled.value == pytest.approx(mean_over_seeds(values_SQ).value)
+
+
+def test_one_seed_leaves_the_interval_to_the_questions() -> None:
+    one = np.linspace(0, 1, 50)[None, :]
+    estimate = mean_over_seeds(one)
+    assert estimate.seeds == (1,)
+    assert estimate.error == pytest.approx(one.std() / math.sqrt(50), rel=0.05)
+
+
+def test_the_spread_of_seeds_widens_the_interval() -> None:
+    hard = np.linspace(0, 1, 50)
+    calm = np.stack([hard, hard, hard])
+    wild = np.stack([hard - 0.2, hard, hard + 0.2])
+    assert mean_over_seeds(wild).error > 1.5 * mean_over_seeds(calm).error
+
+
+def test_different_questions_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="same questions"):
+        difference_over_seeds(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="no seeds"):
+        mean_over_seeds(np.zeros((0, 3)))
