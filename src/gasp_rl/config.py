@@ -215,6 +215,52 @@ class RlvrConfig(Section):
     """Attempts at each question: the group of GRPO (paper: n = 8)."""
 
 
+Kinds = tuple[Literal["induction", "deduction", "abduction"], ...]
+
+
+class AzrConfig(Section):
+    """Absolute Zero (AZR, arXiv 2505.03335): unguided self-play."""
+
+    compat: Literal["fixed", "azr-paper", "azr-master"] = "fixed"
+    """`azr-paper` and `azr-master` do as two branches of AZR's public code do, defects included;
+    `fixed` mends them. Ten switches differ: `curriculum/azr_compat.py`."""
+    kinds: Kinds = ("deduction", "abduction", "induction")
+    """Kinds of tasks that are proposed and solved."""
+    prompts: int = Field(64, ge=1)
+    """Proposer prompts of each kind in a step (AZR: 64), each sampled `teacher.proposals_per_prompt`
+    times (AZR: once)."""
+    tasks: int = Field(64, ge=1)
+    """Solver tasks of each kind in a step (AZR: 64), each attempted `student.attempts` times."""
+    references: int = Field(6, ge=0)
+    """K earlier tasks of the same kind that a proposer prompt shows (AZR: 6); 0 is its ablation."""
+    reference_weights: Literal["uniform", "age"] = "uniform"
+    """How references are drawn: uniformly, or with weight step + 1, so that late ones prevail."""
+    prompt_tokens: int = Field(5600, ge=1)
+    """Longest proposer prompt; references are dropped until it fits."""
+    seeds: int = Field(256, ge=0)
+    """Programs, and again as many induction tasks, that the untrained policy writes before the first
+    step, starting from the identity program (AZR: 256); 0 starts with that program alone."""
+    mixing: Literal["max-new", "half-new", "uniform", "age"] = "max-new"
+    """Which tasks the solver gets: new ones first and older ones to fill up; at most half new ones;
+    any; any with weight step + 1."""
+    window: int = Field(1, ge=0)
+    """Tasks of this many earlier steps count as new (AZR: 1)."""
+    admit: Literal["all", "non-one", "non-extremes"] = "all"
+    """Valid tasks that enter the buffers: all, those not always solved, or those sometimes solved."""
+    capacity: int = Field(16384, ge=1)
+    """Tasks in the buffer of one kind (AZR: 16384)."""
+    keep: Literal["newest", "oldest"] = "newest"
+    """What a full buffer keeps. AZR's code keeps the oldest and drops what is new."""
+    learnability: Literal["one-minus", "inverse"] = "one-minus"
+    """Proposer reward of pass rate p: 1 - p, which is 0 at p = 0, or 1 - p there too."""
+    train_proposer: bool = True
+    """Learn from proposals (AZR's ablation without this trains the solver alone)."""
+    solver_only_steps: int = Field(0, ge=0)
+    """First steps without proposals: the solver trains on the seeds."""
+    equal_blocks: bool = True
+    """Each pair of role and kind has the same weight in an update, as in AZR; otherwise each token."""
+
+
 class AdvantageConfig(Section):
     weighting: Literal["token", "plain"] = "token"
     """TRR++ statistics over tokens, as AZR's code has them, or over rollouts, as its paper writes."""
@@ -277,7 +323,7 @@ class Config(Section):
 
     name: str = Field("gasp", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run's folder."""
-    method: Literal["gasp", "gasp+rlvr", "rlvr"] = "gasp"
+    method: Literal["gasp", "gasp+rlvr", "rlvr", "azr"] = "gasp"
     """Which algorithm runs."""
     seed: int = 0
     """Decides every draw of the run."""
@@ -298,6 +344,7 @@ class Config(Section):
     student: StudentConfig = StudentConfig()
     novelty: NoveltyConfig = NoveltyConfig()
     rlvr: RlvrConfig = RlvrConfig()
+    azr: AzrConfig = AzrConfig()
     advantage: AdvantageConfig = AdvantageConfig()
     sandbox: SandboxConfig = SandboxConfig()
     eval: EvalConfig = EvalConfig()

@@ -120,14 +120,18 @@ class NoveltyIndex:
         program = self.embedder.embed([program for _, program in pairs])
         return np.concatenate([message, program], axis=1) * np.float32(0.5**0.5)
 
-    def nearest(self, vector: np.ndarray) -> Neighbour | None:
-        """The most similar accepted task, or None while there is none."""
-        if not self.ids:
+    def nearest(self, vector: np.ndarray, among: Sequence[int] | None = None) -> Neighbour | None:
+        """The most similar accepted task, or None while there is none.
+
+        among: positions of the tasks to look at; none means all.
+        """
+        places = range(len(self.ids)) if among is None else among
+        if not places:
             return None
         assert self._vectors is not None
-        similarities = self._vectors[: len(self.ids)] @ vector
+        similarities = self._vectors[places] @ vector
         best = int(similarities.argmax())
-        return Neighbour(self.ids[best], float(similarities[best]))
+        return Neighbour(self.ids[places[best]], float(similarities[best]))
 
     def mean_dissimilarity(self, vectors: np.ndarray) -> float:
         """Buffer dissimilarity: mean over the batch of the mean of (1 - cosine) to the buffer.

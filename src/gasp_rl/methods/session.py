@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gasp_rl.config import Config
+from gasp_rl.curriculum.azr_buffers import IDENTITY
+from gasp_rl.curriculum.azr_proposals import Proposer
 from gasp_rl.curriculum.lineage import Buffers
 from gasp_rl.curriculum.novelty import Embedder, HashEmbedder, NoveltyIndex
 from gasp_rl.curriculum.proposals import Teacher
 from gasp_rl.engines.factory import build_engine
 from gasp_rl.engines.protocol import Engine
 from gasp_rl.errors import ConfigError, DataError
+from gasp_rl.methods.azr import Azr
 from gasp_rl.methods.gasp import Gasp
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
@@ -22,7 +25,7 @@ from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.store.records import StepRecord
-from gasp_rl.tasks import Question, TrainingQuestion
+from gasp_rl.tasks import Form, Question, TrainingQuestion
 from gasp_rl.tasks.judge import Judge
 
 
@@ -73,6 +76,8 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
                 if config.method == "gasp+rlvr":
                     real = Rlvr(config, load_pool(config, without=goalposts), student)
                 method = Gasp(config, guides, student, teacher, real)
+            elif config.method == "azr":
+                method, guides = _azr(config, student, sandbox, buffers)
             else:
                 method = Rlvr(config, load_pool(config), student)
             yield Session(
@@ -87,6 +92,26 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             )
         finally:
             engine.close()
+
+
+def _azr(
+    config: Config, student: Student, sandbox: Sandbox, buffers: Buffers
+) -> tuple[Azr, list[Question]]:
+    """The method and what stands at the root of its tree: the identity program."""
+    identity = student.prompts.identity
+    if identity is None:
+        raise DataError(f"prompts {student.prompts.version!r} have no section [identity]")
+    checked = config.teacher.check_message == "controlled-english"
+    proposer = Proposer(student, sandbox, buffers, config, describes if checked else None)
+    root = Question(
+        id=IDENTITY,
+        source="seed",
+        form=Form.FUNCTION,
+        statement=identity.message,
+        shown=identity.shown,
+        hidden=identity.hidden,
+    )
+    return Azr(config, identity, student, proposer), [root]
 
 
 def load_goalposts(config: Config) -> list[Question]:
@@ -132,8 +157,13 @@ def build_embedder(config: Config, engine: Engine) -> Embedder:
     if name == "hash":
         return HashEmbedder()
     if name == "policy":
-        from gasp_rl.engines.embedders import PolicyEmbedder
+        from gasp_rl.engines.embedders import HiddenStates, PolicyEmbedder
 
+        if not isinstance(engine, HiddenStates):
+            raise ConfigError(
+                "novelty.embedder=policy: this engine does not show hidden states; use hash or "
+                "encoder:PATH"
+            )
         return PolicyEmbedder(engine)
     if name.startswith("encoder:"):
         from gasp_rl.engines.embedders import EncoderEmbedder

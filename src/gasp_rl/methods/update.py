@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gasp_rl.config import Config
+from gasp_rl.config import Config, StudentConfig
+from gasp_rl.curriculum.proposals import Proposal
+from gasp_rl.curriculum.rewards import student_reward
 from gasp_rl.engines.protocol import Completion, Engine, Row
+from gasp_rl.roles.student import Attempt
 from gasp_rl.types import Metrics, Tokens
 
 
@@ -21,6 +24,49 @@ class Experience:
     completion: Completion
     reward: float
     temperature: float = 1.0
+
+
+def student_experiences(
+    ids: Sequence[str], attempts: Sequence[Attempt], temperature: float, config: StudentConfig
+) -> list[Experience]:
+    """Attempts with their rewards; `ids` are those of their records."""
+    return [
+        Experience(
+            id=i,
+            prompt=a.prompt_tokens,
+            completion=a.completion,
+            reward=student_reward(a.judgement.outcome, config),
+            temperature=temperature,
+        )
+        for i, a in zip(ids, attempts, strict=True)
+    ]
+
+
+def teacher_experiences(
+    ids: Sequence[str], proposals: Sequence[Proposal], engine: Engine, temperature: float
+) -> list[Experience]:
+    """Proposals with their rewards; `ids` are those of their records."""
+    return [
+        Experience(
+            id=i,
+            prompt=engine.tokenizer.encode_prompt(p.request.prompt),
+            completion=p.completion,
+            reward=p.reward,
+            temperature=temperature,
+        )
+        for i, p in zip(ids, proposals, strict=True)
+    ]
+
+
+def learns_from_probes_of(proposal: Proposal, config: StudentConfig) -> bool:
+    """Whether `student.learn_from_probes` takes a proposal's probes."""
+    match config.learn_from_probes:
+        case "none":
+            return False
+        case "accepted":
+            return proposal.accepted
+        case "valid":
+            return bool(proposal.probes)
 
 
 def update(

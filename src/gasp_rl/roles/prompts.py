@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from gasp_rl.errors import DataError
+from gasp_rl.sandbox.canonical import encode, parse_literal
 from gasp_rl.tasks import Form, Induction, Question, Task
-from gasp_rl.types import Axis, Example
+from gasp_rl.types import Axis, Example, Stage
 
 FILE = "prompts.toml"
 """Name of the template file that a model folder may hold."""
@@ -30,6 +32,8 @@ class PromptBook:
     student_templates: Mapping[str, str]
     teacher_templates: Mapping[str, str]
     example: str
+    reference: str = "$program"
+    identity: Induction | None = None
 
     def student(self, task: Task) -> str:
         """What the student is asked about a task of self-play."""
@@ -66,11 +70,33 @@ class PromptBook:
         fields = {"message": lemma.message, "program": lemma.program, "examples": lemma.shown}
         return self._teacher(f"lift_{axis}", fields, inputs)
 
+    def propose(self, stage: Stage, references: Sequence[Induction], inputs: int) -> str:
+        """Ask for a new program to predict (deduction) or to invert (abduction), unlike those."""
+        shown = "\n".join(self._reference(task) for task in references)
+        return self._teacher(f"propose_{stage}", {"references": shown}, inputs)
+
+    def describe(self, given: Induction, inputs: int) -> str:
+        """Ask for a message and inputs from which a given program can be inferred."""
+        fields = {"message": given.message, "program": given.program, "examples": given.shown}
+        return self._teacher(f"propose_{Stage.INDUCTION}", fields, inputs)
+
+    def _reference(self, task: Induction) -> str:
+        pairs = (task.shown + task.hidden)[:1]
+        fields = {"message": task.message, "program": task.program, "examples": pairs}
+        return self._fill(self.reference, fields).strip("\n")
+
     def _teacher(
         self, name: str, fields: Mapping[str, str | Sequence[Example]], inputs: int
     ) -> str:
+        if name not in self.teacher_templates:
+            raise DataError(f"prompts {self.version!r} have no teacher template {name!r}")
         form = Template(self.teacher_templates.get("form", "")).safe_substitute(inputs=inputs)
-        return self._fill(self.teacher_templates[name], {**fields, "form": form.strip()})
+        own = {
+            "form": form.strip(),
+            "program_form": self.teacher_templates.get("program_form", "").strip(),
+            "inputs": str(inputs),
+        }
+        return self._fill(self.teacher_templates[name], {**own, **fields})
 
     def _fill(self, template: str, fields: Mapping[str, str | Sequence[Example]]) -> str:
         texts = {
@@ -113,4 +139,17 @@ def parse_prompts(text: str, origin: str) -> PromptBook:
         student_templates={k: v.removeprefix("\n") for k, v in student.items()},
         teacher_templates={k: v.removeprefix("\n") for k, v in teacher.items()},
         example=str(tree.get("format", {}).get("example", "f($input) == $output")),
+        reference=str(tree.get("format", {}).get("reference", "$program")),
+        identity=_identity(tree["identity"], origin) if "identity" in tree else None,
     )
+
+
+def _identity(section: Mapping[str, Any], origin: str) -> Induction:
+    """The identity program with inputs of this model's kind, which come back unchanged."""
+    try:
+        pairs = [Example(text, encode(parse_literal(text)).decode()) for text in section["inputs"]]
+        half = len(pairs) // 2
+        program = section["program"].strip("\n")
+        return Induction(program, section["message"], tuple(pairs[:half]), tuple(pairs[half:]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{origin}: [identity] needs message, program, inputs: {error}") from None
