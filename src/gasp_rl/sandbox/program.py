@@ -19,7 +19,7 @@ from gasp_rl.sandbox.lockdown import Plan, Wall
 from gasp_rl.sandbox.zygote import FORK, FORKED, REAP, REAPED, REQUEST
 
 IDLE_SECONDS = 2.0
-"""A program that uses no CPU for this long is stopped: nothing will come to wake it."""
+"""A program that has slept for this long in all is stopped: nothing will come to wake it."""
 _QUICK = struct.pack("ll", 0, 20_000)  # most programs answer within one receive of 20 ms
 _CHUNK = 1 << 18
 
@@ -167,9 +167,26 @@ class Program:
             os.close(self.stdout_fd)
 
     def send(self, message: bytes) -> None:
-        """Hand over bytes with their length before them."""
+        """Hand over bytes with their length before them, as far as the program takes them."""
+        rest = memoryview(len(message).to_bytes(4, "little") + message)
         with contextlib.suppress(OSError):  # it may be dead already: the wait status tells
-            self._job.sendall(len(message).to_bytes(4, "little") + message)
+            while rest:
+                try:
+                    rest = rest[self._job.send(rest, _socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    if not self._takes_more():
+                        return  # `wait` says which limit it broke
+
+    def _takes_more(self) -> bool:
+        """Wait for room in its socket; False when it reaches a limit without reading."""
+        clock = self._clock = self._clock or _Clock(self._known_pid(), self.limits)
+        clock.wake()
+        poll = select.poll()
+        poll.register(self._job, select.POLLOUT)
+        while clock.verdict() is None:
+            if poll.poll(clock.pause_ms()):
+                return True
+        return False
 
     def wait(self, *, for_any: bool = False) -> Verdict | None:
         """Collect frames up to the program's last word (`for_any`: up to any frame) or its end.
@@ -298,15 +315,16 @@ class _Clock:
     def __init__(self, pid: int, limits: Limits) -> None:
         self.pid, self.limits = pid, limits
         self.clock_id = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
-        self.started = self.moved = time.monotonic()
-        self.cpu = self.cpu_then = 0.0
+        self.started = self.looked = time.monotonic()
+        self.cpu = self.idle = 0.0
 
     def wake(self) -> None:
-        """A new wait begins: idleness counts from here."""
-        self.moved = time.monotonic()
+        """A new wait begins: the time since the last look was not the program's."""
+        self.looked = time.monotonic()
 
     def verdict(self) -> Verdict | None:
         now = time.monotonic()
+        cpu_then = self.cpu
         try:
             self.cpu = time.clock_gettime(self.clock_id)
         except OSError:
@@ -315,20 +333,22 @@ class _Clock:
             return Verdict.TIMEOUT_CPU
         if now - self.started >= self.limits.wall_seconds:
             return Verdict.TIMEOUT_WALL
-        if self.cpu - self.cpu_then > 1e-3 or self._is_runnable():
-            self.cpu_then, self.moved = self.cpu, now
-        elif now - self.moved >= IDLE_SECONDS:
-            return Verdict.TIMEOUT_WALL
-        return None
+        if not self._is_runnable():
+            self.idle += max(now - self.looked - (self.cpu - cpu_then), 0.0)
+        self.looked = now
+        return Verdict.TIMEOUT_WALL if self.idle >= IDLE_SECONDS else None
 
     def pause_ms(self) -> float:
         return 1000 * min(max(self.limits.cpu_seconds - self.cpu, 0.002), 0.25)
 
     def _is_runnable(self) -> bool:
-        """Wants CPU but gets none: other work on this machine is no fault of the program's."""
+        """One of its threads wants CPU but gets none: that is no fault of the program's."""
+        folder = f"/proc/{self.pid}/task"
         try:
-            with open(f"/proc/{self.pid}/stat", "rb") as file:
-                state = file.read().rpartition(b")")[2].split()[0]
+            for thread in os.listdir(folder):
+                with open(f"{folder}/{thread}/stat", "rb") as file:
+                    if file.read().rpartition(b")")[2].split()[0] in (b"R", b"D"):
+                        return True
         except (OSError, IndexError):
             return False
-        return state in (b"R", b"D")
+        return False
