@@ -75,9 +75,12 @@ class LocalEngine:
         model = self._model if of == "policy" else self._frozen_reference()
         return pair_logprobs(model, rows, self._config.train_tokens)
 
-    def hidden_means(self, texts: Sequence[Tokens]) -> np.ndarray:
+    def hidden_means(
+        self, texts: Sequence[Tokens], of: Literal["policy", "reference"] = "policy"
+    ) -> np.ndarray:
         """Mean of the last hidden states over the tokens of each text, [texts, width] float32."""
-        return mean_hidden_states(self._model, texts, self._config.train_tokens).numpy()
+        model = self._model if of == "policy" else self._frozen_reference()
+        return mean_hidden_states(model, texts, self._config.train_tokens).numpy()
 
     def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:
         """Gradients add up until `optim_step`. Metrics are means over the batch's tokens."""
