@@ -89,13 +89,13 @@ def run_function(
 _DONE = frames.pack(frames.DONE)
 
 
-def output(value: Any) -> bytes:
+def output(value: Any, *, sort_keys: bool = True) -> bytes:
     """The frame of one returned value."""
     limit = _recursion()
     try:
         _set_recursion(RECURSION_LIMIT)
         _set_digits(4300)
-        return frames.pack(frames.VALUE, encode(value))
+        return frames.pack(frames.VALUE, encode(value, sort_keys=sort_keys))
     except MemoryError:
         return frames.pack(frames.MEMORY)
     except LiteralError as error:
@@ -137,7 +137,7 @@ def run_stdin(code: str) -> bytes:
     except BaseException as error:
         result = failure(error)
     try:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.__stdout__):  # the first may be a buffer of the program's
             if stream is not None and not stream.closed:
@@ -193,7 +193,7 @@ def run_served(code: str, receive: Receive, send: Send) -> None:
         except BaseException as error:
             send(failure(error))
         else:
-            send(output(value))
+            send(output(value, sort_keys=False))
 
 
 def _new_module(name: str) -> dict[str, Any]:
@@ -212,7 +212,7 @@ _CONVERSATIONS: dict[str, Callable[..., None]] = {"tests": run_tests, "served": 
 
 def prepare(seed: int) -> None:
     """Done once in the zygote: what every program finds, and warm code paths."""
-    random.seed(seed)
+    _repeat_randomness(seed)
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     for _ in range(30):
         arguments = marshal.dumps(([3, 1, 2], "text", {"k": (1, None)}, 0.5))
@@ -226,17 +226,31 @@ def prepare(seed: int) -> None:
     sys.modules.pop("program", None)
 
 
+def _repeat_randomness(seed: int) -> None:
+    """Where `random` would ask the kernel for a seed, draw one from `seed`: a coin that a program
+    tosses falls alike in each process of this zygote, so no luck decides a verdict."""
+    source, real = random.Random(seed), random.Random.seed
+
+    def drawn(self: random.Random, a: Any = None, version: int = 2) -> None:
+        real(self, source.getrandbits(64) if a is None else a, version)
+
+    random.Random.seed = drawn  # type: ignore[method-assign]
+    random.seed = drawn.__get__(random.random.__self__)  # type: ignore[attr-defined]
+    random.seed(seed)
+
+
 def adopt_streams(descriptors: list[int]) -> None:
     """Make the received descriptors 0 and 1, with fresh Python streams on top."""
     os.dup2(descriptors[0], 0)
     os.dup2(descriptors[1], 1)
     for descriptor in descriptors:
         os.close(descriptor)
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(
+    sys.stdin = io.TextIOWrapper(
         io.BufferedReader(io.FileIO(0, "rb", closefd=False)), "utf-8", "surrogateescape"
     )
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(
+    sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(1, "wb", closefd=False)), "utf-8", "surrogateescape"
     )
+    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout)
     # The interpreter names the mode of its own streams, and programs look at it.
     sys.stdin.mode, sys.stdout.mode = "r", "w"  # type: ignore[misc]

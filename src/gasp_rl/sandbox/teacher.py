@@ -7,12 +7,15 @@ that hold nothing but pure, public names. These rules add to the walls of the pr
 replace any.
 """
 
+import _string
 import ast
 import builtins
+import enum
 import functools
 import importlib
 import types
 import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _words = str.split
@@ -27,7 +30,9 @@ _IMPURE = frozenset(
     _words("""time os sys threading multiprocessing subprocess socket asyncio secrets uuid tempfile
     pathlib shutil signal platform getpass urllib http requests logging io""")
 )
-_PARTIAL = {  # impure modules with a pure part that programs like to import
+_PARTIAL: Mapping[
+    str, Iterable[str]
+] = {  # impure modules with a pure part that programs like to import
     "os": (),
     "os.path": _words("join basename dirname split splitext normpath commonprefix isabs sep"),
     "sys": _words("maxsize float_info setrecursionlimit maxunicode"),
@@ -65,16 +70,17 @@ _DUNDERS = frozenset(
     iter next reversed contains getitem setitem delitem missing call enter exit add radd iadd sub
     rsub isub mul rmul imul truediv rtruediv floordiv rfloordiv mod rmod divmod pow rpow neg pos abs
     invert and rand or ror xor rxor lshift rshift int float complex index round trunc floor ceil
-    format bytes slots match_args matmul total concat length_hint""")
+    format bytes slots matmul total concat length_hint""")
 )
 _FRAMES = frozenset(
     _words("""
     gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await cr_origin ag_frame ag_code ag_await
     tb_frame tb_next tb_lasti f_back f_builtins f_code f_globals f_locals f_trace f_lineno co_code
-    co_consts co_names mro with_traceback register_at_fork""")
+    co_consts co_names mro with_traceback register_at_fork attrname""")
 )
 _READ_ONLY = frozenset({"__name__", "__import__", "__doc__"})
 _CLOCK = frozenset({"now", "today", "utcnow", "fromtimestamp"})
+_FORMATS = frozenset({"format", "format_map"})  # they read attributes that a text names
 
 
 def offence(code: str) -> tuple[bool, str] | None:
@@ -110,6 +116,10 @@ def _identifier_offence(node: ast.AST, clock: bool) -> tuple[bool, str] | None:
     """Every identifier of a node is a plain string in one of its fields, whatever the node is."""
     if isinstance(node, ast.Constant):
         return None
+    if isinstance(node, ast.MatchClass) and node.patterns:
+        return False, "class pattern by position"  # `__match_args__` reads attributes by name
+    if isinstance(node, ast.Attribute) and node.attr in _FORMATS and not _is_plain(node.value):
+        return False, f"{node.attr} of a text that is not a plain template"
     if isinstance(node, ast.ClassDef) and node.keywords:
         return False, "class keyword"
     if isinstance(node, ast.Name) and node.id in _READ_ONLY and not isinstance(node.ctx, ast.Load):
@@ -142,6 +152,23 @@ def _class_offence(node: ast.AST) -> tuple[bool, str] | None:
     return None
 
 
+def _is_plain(template: ast.expr) -> bool:
+    """A text written on the spot whose fields, and those of their formats, read no attribute."""
+    pending = [template.value] if isinstance(template, ast.Constant) else [None]
+    while pending:
+        text = pending.pop()
+        if type(text) is not str:
+            return False
+        try:
+            for _, field, spec, _ in _string.formatter_parser(text):
+                if field and "." in field:
+                    return False
+                pending += [spec] if spec else []
+        except ValueError:
+            return True  # a broken template: formatting it raises
+    return True
+
+
 def is_allowed_name(name: str) -> bool:
     """Whether teacher code may write this identifier or ask for this attribute."""
     name = unicodedata.normalize("NFKC", name)  # as the compiler does
@@ -161,8 +188,9 @@ def _stand_in(name: str) -> types.ModuleType:
         return _modules[name]
     module = types.ModuleType(name)
     real = importlib.import_module(name)
+    names: Iterable[str]
     if name in _PARTIAL or name in _ONLY:
-        names = list(_PARTIAL.get(name) or _ONLY.get(name, ()))
+        names = _PARTIAL.get(name) or _ONLY.get(name, ())
     else:
         names = getattr(real, "__all__", None) or [n for n in dir(real) if n[0] != "_"]
     for public in names:
@@ -171,8 +199,37 @@ def _stand_in(name: str) -> types.ModuleType:
             module.__dict__[public] = value
     if name == "functools":
         module.__dict__["wraps"] = _wraps
+    if name == "enum":
+        module.__dict__.update((kind.__name__, kind) for kind in (Enum, IntEnum, Flag, IntFlag))
     _modules[name] = module
     return module
+
+
+class _ByClass(enum.EnumMeta):
+    """No enumeration from a call: its names are texts, and may be those of special methods."""
+
+    def __call__(cls, value: Any, *more: Any, **named: Any) -> Any:
+        if more or named:
+            raise TypeError("teacher programs write an enumeration as a class")
+        return super().__call__(value)
+
+    _create_ = _convert_ = None  # type: ignore[assignment]
+
+
+class Enum(enum.Enum, metaclass=_ByClass):
+    pass
+
+
+class IntEnum(enum.IntEnum, metaclass=_ByClass):
+    pass
+
+
+class Flag(enum.Flag, metaclass=_ByClass):
+    pass
+
+
+class IntFlag(enum.IntFlag, metaclass=_ByClass):
+    pass
 
 
 def _wraps(wrapped: Any) -> Any:
@@ -207,7 +264,7 @@ def _import(
 def _checked(name: object) -> str:
     if type(name) is not str or not name.isascii() or name[:1] == "_":
         raise AttributeError("teacher programs may not use this name")
-    if name in _CLOCK or not is_allowed_name(name):
+    if name in _CLOCK or name in _FORMATS or not is_allowed_name(name):
         raise AttributeError("teacher programs may not use this name")
     return name
 
