@@ -57,7 +57,8 @@ def load(code: str) -> types.FunctionType:
     sys.setrecursionlimit(RECURSION_LIMIT)
     exec(compile(text, "<program>", "exec", 0, True), module.__dict__)
     holder = module.Solution() if "class Solution" in code else module
-    return holder.wrapped_function
+    function: types.FunctionType = holder.wrapped_function
+    return function
 
 
 def _flat(tree: ast.Module) -> ast.Module:
@@ -70,7 +71,7 @@ def _flat(tree: ast.Module) -> ast.Module:
 def call(function: Any, stdin: str) -> str:
     """What `function` prints, given `stdin`."""
     builtins.quit = os.kill = os.system = None  # type: ignore[assignment]
-    builtins.open = _no_open  # type: ignore[assignment]
+    builtins.open = _no_open
     captured = io.StringIO()
     sys.stdin, sys.stdout = _Stdin(stdin), captured  # type: ignore[assignment]
     with contextlib.suppress(SystemExit):

@@ -49,7 +49,7 @@ def run_tests(tests: str, receive: Receive, send: Send) -> None:
 
 def _stub(name: str, receive: Receive, send: Send) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
-        send(frames.pack(frames.CALL, encode((name, arguments, named))))
+        send(frames.pack(frames.CALL, encode((name, arguments, named), sort_keys=False)))
         answer = receive()
         if answer[:1] != frames.VALUE:
             raise _exception(answer[1:].decode("utf-8", "replace"))
@@ -76,7 +76,7 @@ def portable(value: Any) -> tuple[bool, Any]:
     """Whether a value is an iterator, and the value with its items laid out."""
     if isinstance(value, collections.abc.Iterator):
         return True, list(value)
-    views = collections.abc.KeysView | collections.abc.ValuesView | collections.abc.ItemsView
-    if isinstance(value, range | views):
+    views = (collections.abc.KeysView, collections.abc.ValuesView, collections.abc.ItemsView)
+    if isinstance(value, (range, *views)):
         return False, list(value)
     return False, value

@@ -13,6 +13,8 @@ import struct
 from gasp_rl.sandbox.syscalls import AUDIT_ARCH, number
 
 _words = str.split
+Body = list[tuple[int, int, int, int]]
+"""Instructions: operation, value or index, jump if true, jump if false."""
 
 KILL = 0x80000000
 ALLOW = 0x7FFF0000
@@ -57,7 +59,7 @@ class _Program:
     def emit(self, op: int, value: int, if_true: int = 0, if_false: int = 0) -> None:
         self.code.append(struct.pack("<HBBI", op, if_true, if_false, value & 0xFFFFFFFF))
 
-    def rule(self, name: str, body: list[tuple[int, int, int, int]]) -> None:
+    def rule(self, name: str, body: Body) -> None:
         """Run `body` if the call is `name`; the body must return."""
         nr = number(name, self.machine)
         if nr is not None:
@@ -73,7 +75,7 @@ def _argument(index: int) -> tuple[int, int, int, int]:
     return (LD, 16 + 8 * index, 0, 0)
 
 
-def _if_bits(index: int, mask: int, wanted: int, then: int, otherwise: int) -> list:
+def _if_bits(index: int, mask: int, wanted: int, then: int, otherwise: int) -> Body:
     """`then` if (argument & mask) == wanted."""
     return [
         _argument(index),
@@ -84,7 +86,7 @@ def _if_bits(index: int, mask: int, wanted: int, then: int, otherwise: int) -> l
     ]
 
 
-def _if_one_of(index: int, values: tuple[int, ...], then: int, otherwise: int) -> list:
+def _if_one_of(index: int, values: tuple[int, ...], then: int, otherwise: int) -> Body:
     tests = [(JEQ, v, len(values) - i, 0) for i, v in enumerate(values)]
     return [_argument(index), *tests, (RET, otherwise, 0, 0), (RET, then, 0, 0)]
 
@@ -134,7 +136,7 @@ def build(machine: str, *, fork: bool, again: bool, threads: bool, events: bool)
     return b"".join(p.code)
 
 
-def _clone_rule(*, fork: bool, threads: bool) -> list:
+def _clone_rule(*, fork: bool, threads: bool) -> Body:
     again = ERRNO | errno.EAGAIN  # what a full process table would answer
     plain_fork = (JEQ, 0, 0, 1)
     return [
