@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gasp_rl.errors import DataError, StoreError
 from gasp_rl.evals.goalposts import GoalpostFile, read_goalposts, write_goalposts
-from gasp_rl.evals.mining import DrawLog, Mined, Stage, mine, rounds, samples_for_bound, shard
+from gasp_rl.evals.mining import DrawLog, Mined, Stage, mine, rounds, shard
 from gasp_rl.evals.passk import upper_bound
 from gasp_rl.rng import rng
 from gasp_rl.tasks.question import Form, Question
@@ -168,13 +168,6 @@ def test_rounds_add_up_without_gaps(n: int, first: int) -> None:
     for before, (start, _) in enumerate(drawn):
         assert start == sum(size for _, size in drawn[:before])
     assert sum(size for _, size in drawn) == n
-
-
-@given(st.floats(0.001, 0.9))
-def test_samples_for_bound_is_the_least_that_will_do(rate: float) -> None:
-    n = samples_for_bound(rate)
-    assert upper_bound(0, n) <= rate + 1e-9
-    assert n == 1 or upper_bound(0, n - 1) > rate - 1e-9
 
 
 def test_goalposts_file_round_trip_and_tampering(tmp_path: Path) -> None:

@@ -9,38 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gasp_rl.errors import ConfigError
 from gasp_rl.evals.goalpost_commands import check_goalposts, list_goalposts, mine_goalposts
 from gasp_rl.evals.options import (
-    BeforeOption,
-    ConcurrencyOption,
-    CpuOption,
-    DataOption,
-    GraderOption,
-    IdsOption,
+    AskingOptions,
+    GradingOptions,
     JsonOption,
-    MaxTokensOption,
-    NameOption,
-    OnOption,
-    SeedOption,
-    SinceOption,
-    SkipOption,
-    StyleOption,
-    TemperatureOption,
-    TemplateOption,
-    TopPOption,
-    grading_of,
-    grading_settings,
-    load_benchmarks,
+    QuestionOptions,
+    grouped,
     open_sandbox,
-    source_of,
-    style_of,
-    window_of,
 )
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from gasp_rl.evals.runner import Progress, Report
+    from gasp_rl.evals.runner import Benchmark, Progress, Report
+    from gasp_rl.sandbox import Sandbox
 
 
 def mount(app: typer.Typer) -> None:
@@ -53,103 +37,111 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(group, name="goalposts")
 
 
+@grouped
 def evaluate_model(
+    questions: QuestionOptions,
+    asking: AskingOptions,
+    grading: GradingOptions,
     model: Annotated[
         str, typer.Argument(help="Model folder, or URL of an endpoint; none with --samples.")
     ] = "",
-    on: OnOption = "",
     n: Annotated[int, typer.Option("-n", min=1, help="Samples of each question.")] = 1,
-    temperature: TemperatureOption = 0.6,
-    top_p: TopPOption = 1.0,
-    max_tokens: MaxTokensOption = 2048,
-    style: StyleOption = "chat",
-    template: TemplateOption = None,
     samples: Annotated[
         Path | None, typer.Option(help="Grade this file of completions instead of sampling.")
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Samples file; the same one resumes.")
-    ] = Path("samples.db"),
+    out: Annotated[Path, typer.Option(help="Samples file; the same one resumes.")] = Path(
+        "samples.db"
+    ),
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Only grade the stored samples again.")
     ] = False,
-    data: DataOption = None,
-    since: SinceOption = None,
-    before: BeforeOption = None,
-    ids: IdsOption = None,
-    skip_broken: SkipOption = False,
-    served_name: NameOption = "default",
-    concurrency: ConcurrencyOption = 16,
-    stdin_grader: GraderOption = "real",
-    cpu_seconds: CpuOption = None,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on real questions: pass@k with 95% intervals; every sample is stored."""
-    from gasp_rl.errors import ConfigError
-    from gasp_rl.evals.models import ModelOptions, open_sampler
-    from gasp_rl.evals.prompts import prompter_for
-    from gasp_rl.evals.runner import evaluate, report, settings_of
-    from gasp_rl.evals.runner import rescore as grade_again
-    from gasp_rl.evals.sample_files import evaluate_samples
-    from gasp_rl.evals.sampler import Sampling
-    from gasp_rl.evals.samples import SampleStore, stored_settings
-
-    if not on:
-        raise ConfigError("say on which sets: --on lcb-v5,humaneval+ (see `gasp problems sets`)")
     if bool(model) + (samples is not None) + rescore != 1:
         raise ConfigError("give one of: a model, --samples FILE, --rescore")
-    grading = grading_of(stdin_grader, cpu_seconds)
-    narrow = window_of(since, before, ids)
-    reports: list[Report] = []
     with open_sandbox() as sandbox:
-        benchmarks = load_benchmarks(on, source_of(data, sandbox, skip_broken), narrow, not as_json)
+        benchmarks = questions.benchmarks(sandbox, say=not as_json)
         if samples is not None:
-            about = {"samples": str(samples), **grading_settings(grading)}
-            with SampleStore(out, about) as store:
-                for benchmark in benchmarks:
-                    result, unmatched = evaluate_samples(
-                        samples, benchmark, store, sandbox, grading=grading
-                    )
-                    if unmatched.samples and not as_json:
-                        print(
-                            f"{benchmark.name}: {unmatched.samples} samples of "
-                            f"{unmatched.questions} other questions left out"
-                        )
-                    reports.append(result)
+            reports = _grade_file(samples, benchmarks, out, sandbox, grading, not as_json)
         elif rescore:
-            with SampleStore(out, stored_settings(out)) as store:
-                for benchmark in benchmarks:
-                    grade_again(benchmark, store, sandbox, grading=grading)
-                    reports.append(report(benchmark, store))
+            reports = _grade_again(benchmarks, out, sandbox, grading)
         else:
-            prompter = prompter_for(model, style_of(style), template)
-            options = ModelOptions(served_name=served_name, concurrency=concurrency)
-            sampling = Sampling(
-                temperature=temperature,
-                top_p=top_p,
-                max_tokens=max_tokens,
-                stop=prompter.stop,
-            )
-            with open_sampler(model, options) as sampler:
-                settings = settings_of(sampler, prompter, sampling, grading, seed)
-                with SampleStore(out, settings) as store, _progress(not as_json) as show:
-                    for benchmark in benchmarks:
-                        reports.append(
-                            evaluate(
-                                benchmark,
-                                n,
-                                sampler,
-                                prompter,
-                                sampling,
-                                store,
-                                sandbox,
-                                grading=grading,
-                                seed=seed,
-                                on_progress=show,
-                            )
-                        )
+            reports = _sample(model, benchmarks, n, out, sandbox, asking, grading, not as_json)
     _show_reports(reports, out, as_json)
+
+
+def _sample(
+    model: str,
+    benchmarks: "list[Benchmark]",
+    n: int,
+    out: Path,
+    sandbox: "Sandbox",
+    asking: AskingOptions,
+    grading: GradingOptions,
+    show: bool,
+) -> "list[Report]":
+    from gasp_rl.evals.models import open_sampler
+    from gasp_rl.evals.runner import evaluate, settings_of
+    from gasp_rl.evals.samples import SampleStore
+
+    prompter, rule = asking.prompter(model), grading.grading()
+    sampling = asking.sampling(prompter, n)
+    with open_sampler(model, asking.model_options()) as sampler:
+        settings = settings_of(sampler, prompter, sampling, rule, asking.seed)
+        with SampleStore(out, settings) as store, _progress(show) as on_progress:
+            return [
+                evaluate(
+                    benchmark,
+                    n,
+                    sampler,
+                    prompter,
+                    sampling,
+                    store,
+                    sandbox,
+                    grading=rule,
+                    seed=asking.seed,
+                    on_progress=on_progress,
+                )
+                for benchmark in benchmarks
+            ]
+
+
+def _grade_file(
+    samples: Path,
+    benchmarks: "list[Benchmark]",
+    out: Path,
+    sandbox: "Sandbox",
+    grading: GradingOptions,
+    show: bool,
+) -> "list[Report]":
+    from gasp_rl.evals.sample_files import evaluate_samples
+    from gasp_rl.evals.samples import SampleStore
+
+    rule = grading.grading()
+    reports = []
+    with SampleStore(out, {"samples": str(samples), **rule.settings()}) as store:
+        for benchmark in benchmarks:
+            report, unmatched = evaluate_samples(samples, benchmark, store, sandbox, grading=rule)
+            reports.append(report)
+            if unmatched.samples and show:
+                print(
+                    f"{benchmark.name}: {unmatched.samples} samples of {unmatched.questions} "
+                    "other questions left out"
+                )
+    return reports
+
+
+def _grade_again(
+    benchmarks: "list[Benchmark]", out: Path, sandbox: "Sandbox", grading: GradingOptions
+) -> "list[Report]":
+    from gasp_rl.evals.runner import rescore
+    from gasp_rl.evals.samples import SampleStore, stored_settings
+
+    stored = stored_settings(out)
+    rule = grading.grading(stored)
+    with SampleStore(out, stored) as store:
+        return [rescore(benchmark, store, sandbox, grading=rule) for benchmark in benchmarks]
 
 
 def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
@@ -166,6 +158,8 @@ def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
             print(f"  {report.truncated} completions were cut at max_tokens")
         if report.repeated:
             print("  every question's samples are equal: the temperature was not obeyed")
+        if report.unsampled:
+            print(f"  {report.unsampled} questions have no sample and are not counted")
         if report.untested:
             print(f"  {report.untested} questions without tests are not counted")
     print(f"samples: {out}")

@@ -2,45 +2,39 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gasp_rl.errors import DataError
 from gasp_rl.evals.options import (
-    BeforeOption,
-    ConcurrencyOption,
-    CpuOption,
+    AskingOptions,
     DataOption,
-    GraderOption,
-    IdsOption,
+    GradingOptions,
     JsonOption,
-    MaxTokensOption,
-    NameOption,
-    OnOption,
-    SeedOption,
-    SinceOption,
-    SkipOption,
-    StyleOption,
-    TemperatureOption,
-    TemplateOption,
-    TopPOption,
-    grading_of,
-    load_benchmarks,
+    QuestionOptions,
+    grouped,
     open_sandbox,
     shard_of,
-    source_of,
     stage_of,
-    style_of,
-    window_of,
 )
 
+if TYPE_CHECKING:
+    from gasp_rl.evals.mining import Mined, Stage
+    from gasp_rl.evals.runner import Benchmark
+    from gasp_rl.sandbox import Sandbox
+    from gasp_rl.tasks.question import Question
 
+
+@grouped
 def mine_goalposts(
     stage: Annotated[
         list[str],
         typer.Option(help="name=MODEL[,MODEL...]: one filter; repeat the option for more."),
     ],
-    on: OnOption,
+    questions: QuestionOptions,
+    asking: AskingOptions,
+    grading: GradingOptions,
     out: Annotated[Path, typer.Option(help="Goalposts file to write.")] = Path("goalposts.jsonl"),
     log: Annotated[
         Path | None, typer.Option(help="Draws made so far; resumes. Default: OUT.draws.")
@@ -55,92 +49,87 @@ def mine_goalposts(
     against: Annotated[
         str, typer.Option(help="Evaluation sets that must not overlap with the goalposts.")
     ] = "",
-    temperature: TemperatureOption = 0.6,
-    top_p: TopPOption = 1.0,
-    max_tokens: MaxTokensOption = 2048,
-    style: StyleOption = "chat",
-    template: TemplateOption = None,
-    data: DataOption = None,
-    since: SinceOption = None,
-    before: BeforeOption = None,
-    ids: IdsOption = None,
-    skip_broken: SkipOption = False,
-    served_name: NameOption = "default",
-    concurrency: ConcurrencyOption = 16,
-    stdin_grader: GraderOption = "real",
-    cpu_seconds: CpuOption = None,
-    seed: SeedOption = 0,
 ) -> None:
     """Find questions that every given policy fails every time; writes counts and bounds."""
     from gasp_rl.evals.goalposts import GoalpostFile, guard_against_leakage, write_goalposts
-    from gasp_rl.evals.mining import DrawLog, Stage, mine
-    from gasp_rl.evals.mining import shard as part_of
-    from gasp_rl.evals.models import ModelOptions, ModelPolicy
-    from gasp_rl.evals.prompts import prompter_for
-    from gasp_rl.evals.sampler import Sampling
+    from gasp_rl.evals.mining import DrawLog, mine
 
-    first_model = stage_of(stage[0])[1][0]
-    prompter = prompter_for(first_model, style_of(style), template)
-    sampling = Sampling(
-        temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=prompter.stop
-    )
-    grading = grading_of(stdin_grader, cpu_seconds)
-    narrow = window_of(since, before, ids)
+    named = list(map(stage_of, stage))
+    prompters = [asking.prompter(model) for _, models in named for model in models]
+    rule = grading.grading()
     with open_sandbox() as sandbox:
-        source = source_of(data, sandbox, skip_broken)
-        benchmarks = load_benchmarks(on, source, narrow, True)
-        every = [q for benchmark in benchmarks for q in benchmark.gradable()]
-        untested = sum(len(b.questions) for b in benchmarks) - len(every)
-        if untested:
-            print(f"{untested} questions without tests are left out")
-        index, of = shard_of(shard)
-        questions = part_of(every, index, of)
-        for other in load_benchmarks(against, source, None, True) if against else []:
-            guard_against_leakage(questions, other.questions, (on, other.name))
-        options = ModelOptions(served_name=served_name, concurrency=concurrency)
-        stages = [
-            Stage(
-                name,
-                tuple(
-                    ModelPolicy(
-                        name=model,
-                        model=model,
-                        prompter=prompter,
-                        sampling=sampling,
-                        sandbox=sandbox,
-                        options=options,
-                        grading=grading,
-                    )
-                    for model in models
-                ),
-                n,
-            )
-            for name, models in map(stage_of, stage)
-        ]
+        benchmarks = questions.benchmarks(sandbox)
+        candidates = _candidates(benchmarks, shard)
+        for other in questions.evaluation_sets(against, sandbox):
+            guard_against_leakage(candidates, other.questions, (questions.on, other.name))
         draws = DrawLog(log or out.with_name(out.name + ".draws"))
         for path in merge or []:
             print(f"{path}: {draws.merge(DrawLog(path))} draws taken in")
         mined = mine(
-            questions,
-            stages,
+            candidates,
+            [_stage(name, models, n, asking, grading, sandbox) for name, models in named],
             draws,
             confirm=confirm,
-            seed=seed,
+            seed=asking.seed,
             first=first,
             on_round=lambda where, who, left: print(f"{where}: {who}: {left} left"),
         )
     provenance = {
         "sets": [benchmark.described for benchmark in benchmarks],
-        "stages": [[name, models, n] for name, models in map(stage_of, stage)],
+        "stages": [[name, models, n] for name, models in named],
         "confirm": confirm,
-        "temperature": temperature,
-        "prompts": f"{prompter.style} {prompter.version}",
-        "stdin_grader": stdin_grader,
-        "seed": seed,
+        "temperature": asking.temperature,
+        "top_p": asking.top_p,
+        "max_tokens": asking.max_tokens,
+        "prompts": sorted({f"{p.style} {p.version}" for p in prompters}),
+        **rule.settings(),
+        "seed": asking.seed,
         "shard": shard,
         "costs": [[c.stage, c.entered, c.left, c.samples, c.naive] for c in mined.costs],
     }
     write_goalposts(out, GoalpostFile(mined.goalposts, provenance))
+    _show_mined(mined, out)
+
+
+def _candidates(benchmarks: "list[Benchmark]", part: str) -> "tuple[Question, ...]":
+    """The questions with tests, of this machine's part."""
+    from gasp_rl.evals.mining import shard
+
+    every = [question for benchmark in benchmarks for question in benchmark.gradable()]
+    if untested := sum(len(b.questions) for b in benchmarks) - len(every):
+        print(f"{untested} questions without tests are left out")
+    return shard(every, *shard_of(part))
+
+
+def _stage(
+    name: str,
+    models: list[str],
+    n: int,
+    asking: AskingOptions,
+    grading: GradingOptions,
+    sandbox: "Sandbox",
+) -> "Stage":
+    from gasp_rl.evals.mining import Stage
+    from gasp_rl.evals.models import ModelPolicy
+
+    policies = []
+    for model in models:
+        prompter = asking.prompter(model)
+        policies.append(
+            ModelPolicy(
+                name=model,
+                model=model,
+                prompter=prompter,
+                sampling=asking.sampling(prompter, n),
+                sandbox=sandbox,
+                options=asking.model_options(),
+                grading=grading.grading(),
+            )
+        )
+    return Stage(name, tuple(policies), n)
+
+
+def _show_mined(mined: "Mined", out: Path) -> None:
     for cost in mined.costs:
         print(
             f"{cost.stage}: {cost.entered} -> {cost.left} questions, {cost.samples} samples "
@@ -185,15 +174,13 @@ def check_goalposts(
     data: DataOption = None,
 ) -> None:
     """Check that a goalposts file reads, can be judged, and shares nothing with evaluation sets."""
-    from gasp_rl.errors import DataError
     from gasp_rl.evals.goalposts import guard_against_leakage, read_goalposts
 
     content = read_goalposts(path)
     questions = [goalpost.question for goalpost in content.goalposts]
     if untested := [q.id for q in questions if not q.gradable]:
         raise DataError(f"{path}: {len(untested)} goalposts have no tests: {untested[:5]}")
-    source = source_of(data, None, False)
-    for benchmark in load_benchmarks(against, source, None, True) if against else []:
+    for benchmark in QuestionOptions(data=data).evaluation_sets(against, None):
         guard_against_leakage(questions, benchmark.questions, (str(path), benchmark.name))
         print(f"nothing in common with {benchmark.name} ({benchmark.described})")
     print(f"{path}: {len(questions)} goalposts, all with tests")

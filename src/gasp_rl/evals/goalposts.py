@@ -62,9 +62,7 @@ class GoalpostFile:
 def write_goalposts(path: Path, content: GoalpostFile) -> None:
     """Write a goalposts file; `read_goalposts` gives it back equal."""
     count = len(content.goalposts)
-    lines = [
-        json.dumps({"goalposts": VERSION, "count": count, "provenance": content.provenance})
-    ]
+    lines = [json.dumps({"goalposts": VERSION, "count": count, "provenance": content.provenance})]
     for goalpost in content.goalposts:
         question_line(goalpost.question)  # refuses what could not be read back
         draws = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from gasp_rl.errors import DataError
 from gasp_rl.evals.oracles import output_matches
@@ -37,6 +37,10 @@ class Grading:
 
     stdin: Literal["real", "lcb_compat"] = "real"
     cpu_seconds: float | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The rule as settings of a samples file."""
+        return {"stdin_grader": self.stdin, "cpu_seconds": self.cpu_seconds}
 
 
 def judge(

@@ -223,18 +223,6 @@ def shard(questions: Sequence[Question], index: int, of: int) -> tuple[Question,
     return tuple(question for question in questions if int(question.key, 16) % of == index)
 
 
-def samples_for_bound(pass_rate: float, confidence: float = 0.95) -> int:
-    """Samples without success after which the pass rate is below `pass_rate`: the sequential rule.
-
-    Example::
-
-        samples_for_bound(0.03)  # 99: so many failures leave at most 3%, at 95% confidence
-    """
-    import math
-
-    return math.ceil(math.log(1 - confidence) / math.log1p(-pass_rate))
-
-
 def _solved_elsewhere(log: DrawLog, plan: Sequence[Stage], seed: int) -> dict[str, str]:
     """Questions that a merged log saw solved under another seed, by one of the same policies."""
     names = {policy.name for stage in plan for policy in stage.policies}

@@ -107,13 +107,19 @@ def _at_most(correct: int, total: int, p: float) -> float:
     if p >= 1.0:
         return 0.0
     log_p, log_q = math.log(p), math.log1p(-p)
-    return min(1.0, math.fsum(
-        math.exp(
-            math.lgamma(total + 1) - math.lgamma(i + 1) - math.lgamma(total - i + 1)
-            + i * log_p + (total - i) * log_q
-        )
-        for i in range(correct + 1)
-    ))
+    return min(
+        1.0,
+        math.fsum(
+            math.exp(
+                math.lgamma(total + 1)
+                - math.lgamma(i + 1)
+                - math.lgamma(total - i + 1)
+                + i * log_p
+                + (total - i) * log_q
+            )
+            for i in range(correct + 1)
+        ),
+    )
 
 
 def _solve(rising: Callable[[float], float]) -> float:

@@ -3,8 +3,8 @@
 Everything goes through the samples file, so a run that was killed continues where it stood.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gasp_rl.errors import DataError
@@ -23,7 +23,8 @@ GRADE_CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A named list of questions. `described` says which: set, window, count.
+    """A named list of questions. `described` says which: set, window, count; `left_out` counts the
+    rows of the file that did not become questions, by reason.
 
     Example::
 
@@ -33,6 +34,7 @@ class Benchmark:
     name: str
     questions: tuple[Question, ...]
     described: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def gradable(self) -> tuple[Question, ...]:
         """Questions with tests. The others count in no pass@k, and the report says how many."""
@@ -44,7 +46,6 @@ class Progress:
     """What an evaluation has done so far, for whoever shows it."""
 
     benchmark: str
-    sampled: int
     graded: int
     solved: int
     wanted: int
@@ -54,13 +55,18 @@ class Progress:
 class Report:
     """Result of one benchmark. `estimates` maps k to pass@k with its interval over questions.
 
+    questions: those with graded samples, which alone are counted.
+    unsampled: questions with tests and without a sample (a file of completions may lack some).
+    untested:  questions without tests.
     repeated: every question's samples are one and the same text although they were to be sampled:
               the server ignored the temperature, and pass@k beyond 1 means nothing.
     """
 
     benchmark: str
     described: str
+    left_out: Mapping[str, int]
     questions: int
+    unsampled: int
     untested: int
     samples: int
     truncated: int
@@ -71,30 +77,17 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
-        return {
-            "benchmark": self.benchmark,
-            "described": self.described,
-            "questions": self.questions,
-            "untested": self.untested,
-            "samples": self.samples,
-            "truncated": self.truncated,
-            "repeated": self.repeated,
-            "pass_at_k": {
-                str(k): {
-                    "value": e.value,
-                    "low": e.low,
-                    "high": e.high,
-                    "interval": e.interval_of,
-                }
-                for k, e in self.estimates.items()
-            },
-            "verdicts": self.verdicts,
-            "settings": self.settings,
-        }
+        plain = asdict(self)
+        estimates = plain.pop("estimates")
+        return plain | {"pass_at_k": {str(k): estimate for k, estimate in estimates.items()}}
 
 
 def settings_of(
-    sampler: Sampler, prompter: Prompter | OwnPrompter, sampling: Sampling, grading: Grading, seed: int
+    sampler: Sampler,
+    prompter: Prompter | OwnPrompter,
+    sampling: Sampling,
+    grading: Grading,
+    seed: int,
 ) -> dict[str, Any]:
     """What makes two evaluations comparable; the samples file refuses to mix two of these."""
     return {
@@ -105,8 +98,7 @@ def settings_of(
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         "seed": seed,
-        "stdin_grader": grading.stdin,
-        "cpu_seconds": grading.cpu_seconds,
+        **grading.settings(),
     }
 
 
@@ -177,25 +169,32 @@ def grade_stored(
 def rescore(
     benchmark: Benchmark, store: SampleStore, sandbox: Sandbox, *, grading: Grading | None = None
 ) -> Report:
-    """Grade all stored samples of a benchmark again, with its tests as they are now."""
+    """Grade all stored samples of a benchmark again, with its tests as they are now.
+
+    Under another rule than the file's, the verdicts of its other benchmarks are dropped as well:
+    one file holds verdicts of one rule.
+    """
+    grading = grading or Grading()
     store.register(benchmark.name, benchmark.gradable(), regrade=True)
-    store.forget_verdicts(benchmark.name)
-    grade_stored(benchmark, store, sandbox, grading=grading or Grading())
+    store.forget_verdicts(benchmark.name, grading.settings())
+    grade_stored(benchmark, store, sandbox, grading=grading)
     return report(benchmark, store)
 
 
 def report(benchmark: Benchmark, store: SampleStore) -> Report:
     """Numbers from the store: pass@k for every usual k that all questions have samples for."""
-    counts = store.counts(benchmark.name)
-    chosen = [counts[q.id] for q in benchmark.gradable() if q.id in counts]
+    gradable, counts = benchmark.gradable(), store.counts(benchmark.name)
+    chosen = [counts[q.id] for q in gradable if q.id in counts]
     fewest = min((rate.total for rate in chosen), default=0)
     ks = [k for k in (1, 5, 10, 20, 50, 100, 200, 500, 1000) if k <= fewest]
     graded = store.graded(benchmark.name)
     return Report(
         benchmark=benchmark.name,
         described=benchmark.described,
+        left_out=benchmark.left_out,
         questions=len(chosen),
-        untested=len(benchmark.questions) - len(benchmark.gradable()),
+        unsampled=len(gradable) - len(chosen),
+        untested=len(benchmark.questions) - len(gradable),
         samples=sum(rate.total for rate in chosen),
         truncated=sum(item.sample.finish == "length" for item in graded),
         repeated=_all_repeat(graded) and store.settings().get("temperature") != 0,
@@ -227,7 +226,6 @@ def _tally(store: SampleStore, benchmark: Benchmark, n: int) -> Progress:
     graded = sum(rate.total for rate in counts.values())
     return Progress(
         benchmark.name,
-        sampled=graded,
         graded=graded,
         solved=sum(rate.correct for rate in counts.values()),
         wanted=n * len(benchmark.gradable()),

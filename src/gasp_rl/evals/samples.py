@@ -166,13 +166,18 @@ class SampleStore:
                 ],
             )  # fmt: skip
 
-    def forget_verdicts(self, benchmark: str) -> int:
-        """Drop the verdicts of a benchmark, so that its samples are graded again."""
-        cursor = self._db.execute(
-            "update sample set verdict = null, solved = null, detail = null where benchmark = ?",
-            (benchmark,),
-        )
-        return cursor.rowcount
+    def forget_verdicts(self, benchmark: str, rule: dict[str, Any]) -> None:
+        """Drop the verdicts of a benchmark, so that its samples are graded again under `rule`; the
+        verdicts of all benchmarks where that is not the rule of the file so far."""
+        changed = {n: value for n, value in rule.items() if self.settings().get(n) != value}
+        forget = "update sample set verdict = null, solved = null, detail = null"
+        with self._db:
+            self._db.execute("begin")
+            if changed:
+                self._set(changed)
+                self._db.execute(forget)
+            else:
+                self._db.execute(f"{forget} where benchmark = ?", (benchmark,))
 
     def graded(self, benchmark: str) -> list[Graded]:
         """Every sample of a benchmark, by question and number."""
@@ -215,10 +220,7 @@ class SampleStore:
         if not stored:
             with self._db:
                 self._db.execute("begin")
-                self._db.executemany(
-                    "insert into setting values (?, ?)",
-                    [(name, json.dumps(value)) for name, value in fresh.items()],
-                )
+                self._set(fresh)
             return
         differ = [n for n in sorted({*stored, *fresh}) if stored.get(n) != fresh.get(n)]
         if differ:
@@ -227,6 +229,12 @@ class SampleStore:
                 f"{self.path} holds samples made with {name} = {stored.get(name)!r}, not "
                 f"{fresh.get(name)!r}: resume with the same settings or write to another file"
             )
+
+    def _set(self, settings: dict[str, Any]) -> None:
+        self._db.executemany(
+            "insert or replace into setting values (?, ?)",
+            [(name, json.dumps(value)) for name, value in settings.items()],
+        )
 
 
 def stored_settings(path: Path) -> dict[str, Any]:

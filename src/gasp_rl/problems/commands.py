@@ -10,6 +10,9 @@ import typer
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder with the sets (or GASP_DATA).")
 ]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-broken", help="Count broken rows instead of stopping at them.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -32,12 +35,17 @@ def sets() -> None:
         print(f"{name}{window}: {' or '.join(known.places)}")
 
 
-def show(on: str, data: DataOption = None, as_json: JsonOption = False) -> None:
+def show(
+    on: str,
+    data: DataOption = None,
+    skip_broken: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Count a set's questions by form, platform and difficulty, and say what was left out."""
     from gasp_rl.problems.load import Source, expand, load_set
 
     for spec in expand(on):
-        found = load_set(spec, Source(data))
+        found = load_set(spec, Source(data, skip_broken=skip_broken))
         questions = found.loaded.questions
         counts = {
             name: dict(sorted(Counter(values).items()))
