@@ -2,10 +2,14 @@
 
 import os
 import sys
+from typing import Any, NoReturn
 
 import typer
 
 from gasp_rl.errors import GaspError
+
+_ClickError: Any = typer.BadParameter.__mro__[2]
+"""click's root of usage errors; typer keeps it in different places in different releases."""
 
 
 def build_app() -> typer.Typer:
@@ -47,15 +51,31 @@ def main() -> None:
     """Exit codes: 0 done, 1 unexpected failure, 2 an error that the user can mend, 3 a run that
     learns nothing, 130 stopped on request."""
     try:
-        build_app()()
+        code = build_app()(standalone_mode=False)
     except GaspError as error:
         if os.environ.get("GASP_DEBUG"):
             raise
-        print(f"gasp: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("gasp: stopped", file=sys.stderr)
-        sys.exit(130)
+        _end(str(error), error.exit_code)
+    except _ClickError as error:
+        words = sys.argv[1:2] if sys.argv[1:] and sys.argv[1].isalpha() else []
+        _end(f"{error.format_message()} ({' '.join(['gasp', *words])} --help)", 2)
+    except BrokenPipeError:
+        # Who read our output has gone; Python must not complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if os.environ.get("GASP_DEBUG"):
+            raise
+        _end(f"{error.filename or 'system'}: {error.strerror or error}", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("stopped", 130)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    print(f"gasp: {sentence}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
