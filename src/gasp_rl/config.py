@@ -375,10 +375,7 @@ def _recipe_tree(recipe: str | Path, above: tuple[str, ...] = ()) -> tuple[dict[
     text, origin = _read_recipe(recipe)
     if origin in above:
         raise ConfigError(f"base goes in a circle: {' > '.join((*above, origin))}")
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
+    tree = _parse_toml(text, origin)
     base = tree.pop("base", None)
     if base is None:
         return tree, origin
@@ -398,6 +395,16 @@ def override_config(config: Config, overrides: Sequence[str], origin: str) -> Co
     return parse_config(tree, origin)
 
 
+def _parse_toml(text: str, origin: str) -> dict[str, Any]:
+    """`tomllib.loads` whose every failure is a `ConfigError`: syntax, depth, length of numbers."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{origin}: nested too deeply") from None
+    except ValueError as error:
+        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
+
+
 def parse_config(tree: dict[str, Any], origin: str) -> Config:
     """Validate a nested mapping; the first problem becomes one sentence that names its origin."""
     try:
@@ -405,6 +412,7 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
+        key = key if key.isprintable() else repr(key)
         if problem["type"] == "extra_forbidden":
             raise ConfigError(f"{origin}: unknown key {key}{_nearest(key)}") from None
         message = problem["msg"].removeprefix("Value error, ")
@@ -469,8 +477,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             f"override {override!r}: write it as key.path=value, for instance steps=100"
         )
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = _parse_toml(f"value = {raw}", override)["value"]
+    except ConfigError:
         value = raw
     node = tree
     *parents, leaf = key.strip().split(".")
