@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gasp_rl.errors import ConfigError
 
@@ -19,7 +19,16 @@ from gasp_rl.errors import ConfigError
 class Section(BaseModel):
     """Base of every section: frozen, no unknown keys, field docstrings become help."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("contains a NUL character")
+        return value
 
 
 class ModelConfig(Section):
@@ -290,7 +299,7 @@ class EvalConfig(Section):
     """Samples of each validation question in such a trial; 0 leaves validation out."""
     samples: int = Field(100, ge=1)
     """Samples of each question in the final evaluation (paper: 100)."""
-    temperatures: tuple[float, ...] = (0.6, 1.0)
+    temperatures: tuple[float, ...] = Field((0.6, 1.0), min_length=1)
     """Candidates; each policy is shown at its best validation temperature."""
 
 
@@ -412,7 +421,7 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
-        key = key if key.isprintable() else repr(key)
+        key = f"{key if key.isprintable() else repr(key):.200}"
         if problem["type"] == "extra_forbidden":
             raise ConfigError(f"{origin}: unknown key {key}{_nearest(key)}") from None
         message = problem["msg"].removeprefix("Value error, ")
