@@ -187,10 +187,8 @@ class StudentConfig(Section):
     """Tasks in one solver phase (paper: batch 64)."""
     attempts: int = Field(1, ge=1)
     """Attempts at each task."""
-    kinds: tuple[Literal["induction", "deduction", "abduction"], ...] = (
-        "induction",
-        "deduction",
-        "abduction",
+    kinds: tuple[Literal["induction", "deduction", "abduction"], ...] = Field(
+        ("induction", "deduction", "abduction"), min_length=1
     )
     """Kinds that an accepted program is turned into, drawn uniformly."""
     replay: bool = True
