@@ -77,3 +77,5 @@ def test_a_real_run_repeats_to_the_bit_and_resumes_to_the_bit(recipe: str, tmp_p
     assert metrics_of(first) == metrics_of(second)
     weights = [run / "checkpoints" / "step_000003" / "model.safetensors" for run in (first, second)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+    prompts = WORLD / "model" / "prompts.toml"
+    assert (weights[0].parent / "prompts.toml").read_text() == prompts.read_text()

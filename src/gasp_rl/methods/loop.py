@@ -11,11 +11,13 @@ from gasp_rl.engines.protocol import Engine
 from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.evals.policy import Policy
 from gasp_rl.methods.budget import spent_by
+from gasp_rl.methods.gasp import Gasp
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.methods.stopping import Stopping, dead, listening
 from gasp_rl.miniature import assets
 from gasp_rl.rng import seed_for
+from gasp_rl.roles.prompts import copy_own_prompts
 from gasp_rl.store.checkpoints import verify_checkpoint
 from gasp_rl.store.folder import read_config, write_config
 from gasp_rl.store.progress import Progress, Silent
@@ -130,7 +132,12 @@ def _least_checkpoint_bytes(config: Config) -> int:
 def _save(store: RunStore, session: Session, record: StepRecord) -> None:
     """A checkpoint of the step just committed; `best` is by the step's own trial, if it had one."""
     settings = session.config.store
-    store.save_checkpoint(record.step, session.engine.save, record.metrics.get(VALIDATION))
+
+    def save(folder: Path) -> None:
+        session.engine.save(folder)
+        copy_own_prompts(assets.model_folder(session.config.model.path), folder)
+
+    store.save_checkpoint(record.step, save, record.metrics.get(VALIDATION))
     store.prune(keep_last=settings.keep_last, every=settings.keep_every)
 
 
@@ -272,3 +279,5 @@ def _restore(session: Session, store: RunStore) -> None:
             step=summary.step,
         )
         session.buffers.add(node, index.vectors([(task.message, task.program)])[0])
+    if isinstance(session.method, Gasp):
+        session.method.recall(store.reader.goalpost_attempts())

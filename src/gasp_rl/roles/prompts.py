@@ -4,6 +4,7 @@ A lift is written from a lemma alone: `PromptBook.lift` takes the lemma's task, 
 it makes can hold a goalpost, which is of another type.
 """
 
+import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,13 @@ def load_prompts(model_folder: Path | None = None) -> PromptBook:
         return parse_prompts(own.read_text(encoding="utf-8"), str(own))
     shipped = resources.files("gasp_rl.roles") / "english.toml"
     return parse_prompts(shipped.read_text(encoding="utf-8"), "english.toml")
+
+
+def copy_own_prompts(model_folder: Path, target: Path) -> None:
+    """A checkpoint is asked as its base was: a model folder's own templates go with it."""
+    own = model_folder / FILE
+    if own.is_file():
+        shutil.copyfile(own, target / FILE)
 
 
 def parse_prompts(text: str, origin: str) -> PromptBook:
