@@ -11,12 +11,21 @@ import numpy as np
 
 from gasp_rl.config import AzrConfig
 from gasp_rl.curriculum.azr_compat import COMPAT, Compat
-from gasp_rl.curriculum.lineage import Node, Request
+from gasp_rl.curriculum.azr_legacy import (
+    LegacyAbduction,
+    LegacyDeduction,
+    LegacyInduction,
+    banned_import,
+    call_twice,
+    golds,
+)
+from gasp_rl.curriculum.lineage import Request
 from gasp_rl.curriculum.novelty import Neighbour
 from gasp_rl.curriculum.proposals import Proposal, Teacher
 from gasp_rl.roles.teacher import Unparsable, parse_description, parse_program
+from gasp_rl.sandbox import Validate
 from gasp_rl.tasks import Abduction, Deduction, Induction, Task
-from gasp_rl.types import PassRate, Rejection, Stage, TaskKind
+from gasp_rl.types import Example, PassRate, Rejection, Stage, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +45,15 @@ class Proposer(Teacher):
 
     def seeds(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
         """Proposals for the seed buffers: valid ones stand without a probe or a reward."""
-        return self._without_twins(self.draft(requests, step, purpose))
+        seen = {node.task.key for node in self.buffers.nodes}
+        proposals = []
+        for proposal in self._without_twins(self.draft(requests, step, purpose)):
+            if proposal.accepted and proposal.task is not None:
+                if proposal.task.key in seen:
+                    proposal = proposal.rejected(Rejection.DUPLICATE, "equal to an earlier seed")
+                seen.add(proposal.task.key)
+            proposals.append(proposal)
+        return proposals
 
     def _parse(self, proposal: Proposal) -> Proposal:
         request = proposal.request
@@ -50,6 +67,52 @@ class Proposer(Teacher):
         if self.describes is not None and not self.describes(draft.message, draft.program):
             return read.rejected(Rejection.MISDESCRIBED, "the message tells of another program")
         return read
+
+    def _validate(self, proposals: list[Proposal]) -> list[Proposal]:
+        """In fresh processes under the rules for teachers, or as AZR's code does it."""
+        if self.compat.banned_imports:
+            proposals = [self._with_legal_imports(p) for p in proposals]
+        if not self.compat.calls_in_process:
+            return self._standing(proposals, self._validate_afresh)
+        return self._standing(proposals, self._call_twice)
+
+    def _validate_afresh(self, proposals: list[Proposal]) -> list[Proposal]:
+        """Each input twice in each process: a program of one input could otherwise count calls."""
+        drafts = [p.draft for p in proposals if p.draft is not None]
+        results = self.sandbox.map([Validate(d.program, d.inputs * 2) for d in drafts])
+        checked = []
+        for proposal, result in zip(proposals, results, strict=True):
+            first, second = halves(result.outputs)
+            if first != second:
+                detail = "calls in one process disagree"
+                checked.append(proposal.rejected(Rejection.NON_DETERMINISTIC, detail))
+            else:
+                checked.append(self._with_task(proposal, replace(result, outputs=first)))
+        return checked
+
+    def _with_legal_imports(self, proposal: Proposal) -> Proposal:
+        """AZR's list; nothing is banned where the program was given."""
+        assert proposal.draft is not None
+        if proposal.request.stage is Stage.INDUCTION:
+            return proposal
+        offence = banned_import(proposal.draft.program)
+        if offence is None:
+            return proposal
+        reason = Rejection.UNSAFE if offence.startswith("import ") else Rejection.FAILS
+        return proposal.rejected(reason, offence)
+
+    def _call_twice(self, proposals: list[Proposal]) -> list[Proposal]:
+        drafts = [p.draft for p in proposals if p.draft is not None]
+        results = self.sandbox.map([call_twice(d.program, d.inputs) for d in drafts])
+        checked = []
+        for proposal, draft, result in zip(proposals, drafts, results, strict=True):
+            outputs = golds(result, self.compat)
+            if isinstance(outputs, str):
+                checked.append(proposal.rejected(Rejection.FAILS, outputs))
+                continue
+            pairs = [Example(*pair) for pair in zip(draft.inputs, outputs, strict=True)]
+            checked.append(replace(proposal, task=self._task(proposal, pairs)))
+        return checked
 
     def _shown(self, proposal: Proposal) -> int:
         """A program comes with one pair, of which the student sees one side."""
@@ -67,7 +130,7 @@ class Proposer(Teacher):
 
     def _asked(self, proposal: Proposal) -> Task:
         assert proposal.task is not None
-        return asked(proposal.task, proposal.request.stage.kind)
+        return asked(proposal.task, proposal.request.stage.kind, self.compat)
 
     def _probe_temperature(self) -> float:
         return 0.0 if self.compat.greedy_estimates else self.config.probe.temperature
@@ -85,20 +148,24 @@ class Proposer(Teacher):
         return replace(proposal, reward=reward)
 
 
-def asked(task: Induction, kind: TaskKind) -> Task:
+def halves(outputs: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Outputs of the first and of the second round of calls."""
+    middle = len(outputs) // 2
+    return outputs[:middle], outputs[middle:]
+
+
+def asked(task: Induction, kind: TaskKind, compat: Compat) -> Task:
     """A task in the form of its kind; deduction and abduction ask about its first pair."""
+    pair = (task.shown + task.hidden)[0]
     match kind:
+        case TaskKind.INDUCTION if compat.pasted_answers:
+            return LegacyInduction(task.program, task.message, task.shown, task.hidden)
         case TaskKind.INDUCTION:
             return task
         case TaskKind.DEDUCTION:
-            return Deduction(task.program, (task.shown + task.hidden)[0])
+            return (LegacyDeduction if compat.evaluated_answers else Deduction)(task.program, pair)
         case TaskKind.ABDUCTION:
-            return Abduction(task.program, (task.shown + task.hidden)[0])
-
-
-def asked_node(node: Node, kind: TaskKind) -> Task:
-    """A task of a buffer as the solver meets it."""
-    return asked(node.task, kind)
+            return (LegacyAbduction if compat.pasted_answers else Abduction)(task.program, pair)
 
 
 def admission(pass_rate: PassRate, config: AzrConfig) -> Rejection | None:

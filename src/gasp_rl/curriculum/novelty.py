@@ -115,8 +115,11 @@ class NoveltyIndex:
         self._vectors: np.ndarray | None = None
 
     def vectors(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Unit vectors of (message, program) pairs: both halves side by side, scaled by sqrt(1/2)."""
-        message = self.embedder.embed([message for message, _ in pairs])
+        """Unit vectors of (message, program) pairs: both halves side by side, scaled by sqrt(1/2).
+
+        Where there is no message the program stands for it too.
+        """
+        message = self.embedder.embed([message or program for message, program in pairs])
         program = self.embedder.embed([program for _, program in pairs])
         return np.concatenate([message, program], axis=1) * np.float32(0.5**0.5)
 

@@ -140,11 +140,17 @@ class Teacher:
             Example(text, output.decode())
             for text, output in zip(proposal.draft.inputs, result.outputs, strict=True)
         )
+        return replace(proposal, task=self._task(proposal, pairs))
+
+    def _task(self, proposal: Proposal, pairs: Sequence[Example]) -> Induction:
+        assert proposal.draft is not None
         shown = self._shown(proposal)
-        task = Induction(
-            proposal.draft.program, proposal.draft.message, pairs[:shown], pairs[shown:]
+        return Induction(
+            proposal.draft.program,
+            proposal.draft.message,
+            tuple(pairs[:shown]),
+            tuple(pairs[shown:]),
         )
-        return replace(proposal, task=task)
 
     def _shown(self, proposal: Proposal) -> int:
         """How many pairs the student sees."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from gasp_rl.config import Config
 from gasp_rl.curriculum.azr_buffers import IDENTITY, StepBuffers, identity_node
-from gasp_rl.curriculum.azr_proposals import AzrRequest, Proposer, asked_node
+from gasp_rl.curriculum.azr_proposals import AzrRequest, Proposer, asked
 from gasp_rl.curriculum.lineage import Node
 from gasp_rl.curriculum.proposals import Proposal
 from gasp_rl.engines.protocol import SamplingParams
@@ -133,7 +133,7 @@ class Azr:
 
     def _solve(self, step: int, drawn: Sequence[tuple[Node, TaskKind]], journal: Journal) -> Batch:
         settings = self.config.student
-        tasks = [asked_node(node, kind) for node, kind in drawn]
+        tasks = [asked(node.task, kind, self.proposer.compat) for node, kind in drawn]
         params = SamplingParams(
             max_tokens=settings.sampling.max_tokens,
             temperature=settings.sampling.temperature,

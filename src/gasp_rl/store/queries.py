@@ -13,9 +13,13 @@ from gasp_rl.store.views import (
     ProposalFilter,
     RolloutFilter,
 )
-from gasp_rl.types import Example, PassRate
+from gasp_rl.types import Example, PassRate, Stage
 
 RECENT_ATTEMPTS = 16
+
+ROOTED = (Stage.LEMMA, Stage.DEDUCTION, Stage.ABDUCTION)
+GROWN = (Stage.LIFT, Stage.INDUCTION)
+"""Stages of proposals that hang from a root, and of those that hang from another proposal."""
 
 ROLLOUT = (
     'select id, step, purpose, role, kind, origin, grp as "group", task_key, verdict, reward,'
@@ -65,8 +69,8 @@ def goalpost_summary(
         id=record.id,
         source=record.source,
         label=label_of(record.question),
-        lemmas=built.get("lemma", 0),
-        lifts=built.get("lift", 0),
+        lemmas=sum(built.get(stage, 0) for stage in ROOTED),
+        lifts=sum(built.get(stage, 0) for stage in GROWN),
         rejected=built.get("rejected", 0),
         base=rate(tried["base_correct"], tried["base_total"]) if tried else None,
         trained=rate(tried["correct"], tried["total"]) if tried else None,
