@@ -1,4 +1,4 @@
-"""report.md and report.json of a study, complete or not yet."""
+"""report.md, report.json and figures of a study, complete or not yet."""
 
 import json
 from collections.abc import Sequence
@@ -6,24 +6,56 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gasp_rl.errors import MissingExtraError
+from gasp_rl.store.reader import RunReader
+from gasp_rl.studies.figures import Curves, write_figures
+from gasp_rl.studies.paper import PAPER
 from gasp_rl.studies.results import Results, gather
 from gasp_rl.studies.schedule import states
-from gasp_rl.studies.study import Plan, Selection
-from gasp_rl.studies.tables import KS, ArmRow, Contrast, arm_rows, contrasts
+from gasp_rl.studies.series import RunSeries, read_series
+from gasp_rl.studies.study import Plan, Selection, run_folder
+from gasp_rl.studies.tables import ArmRow, Contrast, arm_rows, contrasts
+
+Tables = dict[Selection, tuple[list[ArmRow], list[Contrast]]]
 
 
 def write_study_report(plan: Plan, folder: Path) -> list[Path]:
-    """Write the report of what is measured so far; returns the files."""
+    """Write the report of what is measured so far; returns the files.
+
+    Without matplotlib there are no figures, and the report says how to get them.
+    """
     results = gather(plan, folder)
-    tables = {s: (arm_rows(results, s), contrasts(results, s)) for s in plan.study.selections}
-    markdown = "\n\n".join([*_head(plan, folder), *_body(results, tables)]) + "\n"
+    tables: Tables = {
+        s: (arm_rows(results, s), contrasts(results, s)) for s in plan.study.selections
+    }
+    curves = _read_curves(results, folder)
+    figures: list[Path] = []
+    missing = ""
+    if results.runs:
+        try:
+            differences = tables[plan.study.selections[0]][1]
+            figures = write_figures(results, curves, differences, folder / "figures")
+        except MissingExtraError as error:
+            missing = f"No figures: {error}"
+    parts = [*_head(plan, folder), *_body(results, tables)]
+    parts += [f"![{path.stem}](figures/{path.name})" for path in figures]
+    parts += [part for part in (missing, _paper_table(results)) if part]
     files = {
-        folder / "report.md": markdown,
-        folder / "report.json": json.dumps(_json(results, tables), indent=1) + "\n",
+        folder / "report.md": "\n\n".join(parts) + "\n",
+        folder / "report.json": json.dumps(_json(results, tables, curves), indent=1) + "\n",
     }
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    return list(files)
+    return [*files, *figures]
+
+
+def _read_curves(results: Results, folder: Path) -> Curves:
+    curves: dict[str, list[RunSeries]] = {}
+    for result in results.runs:
+        with RunReader.open(run_folder(folder, result.run)) as reader:
+            series = read_series(reader, results.goalposts)
+        curves.setdefault(result.run.arm, []).append(series)
+    return {arm: curves[arm] for arm in results.arms}
 
 
 def _head(plan: Plan, folder: Path) -> list[str]:
@@ -41,22 +73,20 @@ def _head(plan: Plan, folder: Path) -> list[str]:
     return [part for part in parts if part]
 
 
-def _body(
-    results: Results, tables: dict[Selection, tuple[list[ArmRow], list[Contrast]]]
-) -> list[str]:
+def _body(results: Results, tables: Tables) -> list[str]:
     if not results.runs:
         return ["No run is measured yet."]
     parts = []
     for selection, (rows, differences) in tables.items():
         parts += [f"## {_TITLES[selection]}", _HOW.format(samples=results.samples())]
         groups = list(results.groups())
-        heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in KS)]
+        heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
         cells = [
-            [row.arm, *(f"{row.scores[g, k].value:.3f}" for g in groups for k in KS)]
+            [row.arm, *(f"{row.scores[g, k].value:.3f}" for g in groups for k in results.ks())]
             for row in rows
         ]
         parts.append(_table(heads, cells))
-        heads = ["arm", "goalposts for each seed", "union", "in trials", "union in trials"]
+        heads = ["arm", "seeds", "goalposts solved by each", "union", "in trials", "union"]
         heads += ["checkpoint", "temperature", "student rollouts", "tokens", "hours"]
         parts.append(_table(heads, [_cost_cells(row) for row in rows]))
         if differences:
@@ -81,6 +111,7 @@ _HOW = (
 def _cost_cells(row: ArmRow) -> list[str]:
     return [
         row.arm,
+        " ".join(map(str, row.seeds)),
         "/".join(map(str, row.solved)),
         str(row.union),
         "/".join(map(str, row.reached)),
@@ -114,9 +145,24 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _json(
-    results: Results, tables: dict[Selection, tuple[list[ArmRow], list[Contrast]]]
-) -> dict[str, Any]:
+def _paper_table(results: Results) -> str:
+    """The same systems in the paper, None of them when the study has other ones."""
+    rows = [
+        [arm, paper.pass_at_1, paper.pass_at_20, paper.goalposts, paper.union]
+        for arm in results.arms
+        if (paper := PAPER.get(arm))
+    ]
+    if not rows:
+        return ""
+    heads = ["arm", "pass@1, %", "pass@20, %", "goalposts for each seed", "union"]
+    return (
+        "## The same systems in the paper\n\nLiveCodeBench v5 with Qwen2.5-Coder-7B, 146 goalposts "
+        "(arXiv 2603.15957): another model and other questions, so that directions can be compared "
+        "and figures cannot.\n\n" + _table(heads, rows)
+    )
+
+
+def _json(results: Results, tables: Tables, curves: Curves) -> dict[str, Any]:
     return {
         "study": results.plan.study.model_dump(mode="json"),
         "samples": results.samples(),
@@ -136,4 +182,5 @@ def _json(
             }
             for selection, (rows, differences) in tables.items()
         },
+        "curves": {arm: [asdict(run) for run in runs] for arm, runs in curves.items()},
     }

@@ -84,8 +84,12 @@ class Results:
         ).reshape(len(self.of(arm)), len(self.goalposts))
 
     def samples(self) -> int:
-        """Samples of each question."""
-        return self.runs[0].run.config.eval.samples if self.runs else 0
+        """Samples of each question and goalpost, the fewest of any run."""
+        return min((result.run.config.eval.samples for result in self.runs), default=0)
+
+    def ks(self) -> tuple[int, ...]:
+        """The k of pass@k in tables: 1 and 20, or what the samples allow."""
+        return tuple(sorted({1, min(20, self.samples())}))
 
 
 def gather(plan: Plan, folder: Path) -> Results:

@@ -8,8 +8,6 @@ from gasp_rl.evals.seeds import SeedEstimate, difference_over_seeds, holm, mean_
 from gasp_rl.studies.results import Results
 from gasp_rl.studies.study import Selection
 
-KS = (1, 20)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmRow:
@@ -54,7 +52,7 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
         scores = {
             (group, k): mean_over_seeds(results.scores_SQ(arm, selection, labels, k))
             for group, labels in results.groups().items()
-            for k in KS
+            for k in results.ks()
         }
         solved = results.solved_SH(arm, selection)
         rows.append(
@@ -86,7 +84,7 @@ def contrasts(results: Results, selection: Selection) -> list[Contrast]:
     pairs = _pairs(results)
     rows: list[Contrast] = []
     for group, labels in results.groups().items():
-        for k in KS:
+        for k in results.ks():
             differences = {
                 pair: difference_over_seeds(
                     results.scores_SQ(pair[0], selection, labels, k),
