@@ -140,6 +140,9 @@ class BandConfig(Section):
 
 
 class TeacherConfig(Section):
+    model: str | None = None
+    """Model folder of a teacher with weights of its own; none: one policy plays both roles (paper).
+    It is asked with the student's prompts."""
     goalposts_per_round: int = Field(8, ge=1)
     """Goalposts drawn for one lemma round; also the number of lemmas drawn for one lift round."""
     proposals_per_prompt: int = Field(8, ge=1)
@@ -149,7 +152,13 @@ class TeacherConfig(Section):
     max_attempts: int = Field(3, ge=1)
     """...or this many rounds were tried."""
     lifts: int = Field(1, ge=0)
-    """Lifts above each lemma: 1 in the paper; 0 leaves the lemma phase alone (one-step ablations)."""
+    """Lifts above each lemma: 1 in the paper; 0 leaves the lemma phase alone (one-step ablations);
+    more make a ladder: a mastered lift is where the next one starts."""
+    mastery: float = Field(0.5, gt=0, le=1)
+    """Pass rate of fresh probes (`probe.n`) at which a lift counts as mastered."""
+    axis_check: Literal["off", "log", "punish"] = "off"
+    """What happens to the reward of a lift that changed the program although the I/O axis was asked:
+    the share of such lifts is logged, or each also gets `reward_outside`."""
     guide: Literal["goalposts", "pool"] = "goalposts"
     """Which questions lemmas are asked for: goalposts, or, as the control without guidance, random
     questions of `data.pool`."""
@@ -215,6 +224,55 @@ class NoveltyConfig(Section):
     """Largest allowed cosine similarity (paper: 0.95)."""
 
 
+class RenewalConfig(Section):
+    """Goalposts that retire once they are solved, and make room for others."""
+
+    every: int = Field(0, ge=0)
+    """Sample goalposts afresh at each this many steps and renew them; 0: never."""
+    active: int = Field(64, ge=1)
+    """Goalposts in play at once; the others wait in their file's order."""
+    samples: int = Field(16, ge=1)
+    """Fresh samples of each goalpost."""
+    retire: int = Field(4, ge=1)
+    """Right samples with which a goalpost passes a test."""
+    tests: int = Field(2, ge=1)
+    """Tests that it must pass in a row to retire: it is then a question that the student trains on."""
+    back: int = Field(0, ge=0)
+    """A retired question with at most this many right samples becomes a goalpost again."""
+    tasks: int = Field(4, ge=0)
+    """Retired questions in one solver phase."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RenewalConfig":
+        if not self.back < self.retire <= self.samples:
+            raise ValueError(
+                f"renewal: back {self.back}, retire {self.retire} and samples {self.samples} must "
+                "rise: back < retire <= samples"
+            )
+        return self
+
+
+class AlignmentConfig(Section):
+    """Rewards that count how much a proposal helps its goalpost."""
+
+    measure: Literal["none", "words", "operators", "embedding", "likelihood", "judge"] = "none"
+    """`words` of the statement in the message; `operators` of the goalpost's reference solution (an
+    oracle); `embedding`, by `novelty.embedder`; `likelihood` that a self-found solution gains;
+    `judge`, a language model."""
+    judge_url: str = ""
+    """The judge's OpenAI-compatible endpoint, up to and with /v1; its key is OPENAI_API_KEY."""
+    judge_model: str = ""
+    """The endpoint's name of the judge's model."""
+    weight: float = Field(1.0, ge=0, le=1)
+    """An accepted proposal's reward is multiplied by 1 - weight + weight * score."""
+
+    @model_validator(mode="after")
+    def _judge_named(self) -> "AlignmentConfig":
+        if self.measure == "judge" and not (self.judge_url and self.judge_model):
+            raise ValueError("alignment: measure judge needs judge_url and judge_model")
+        return self
+
+
 class RlvrConfig(Section):
     questions: int = Field(64, ge=1)
     """Real questions in one step (paper: batch 64)."""
@@ -223,6 +281,40 @@ class RlvrConfig(Section):
 
 
 Kinds = tuple[Literal["induction", "deduction", "abduction"], ...]
+
+
+class IntrinsicConfig(Section):
+    """AZR's rewards for a proposal's own sake: coefficients of measures, all off in its runs."""
+
+    complexity: float = Field(0.0, ge=0)
+    """Branches of the program, of 15."""
+    distance: float = Field(0.0, ge=0)
+    """Distance of its syntax tree from those of the references."""
+    halstead: float = Field(0.0, ge=0)
+    """A mix of Halstead's effort and volume with branches."""
+    output_surprise: float = Field(0.0, ge=0)
+    """How rare the types of its outputs are among accepted tasks."""
+    input_surprise: float = Field(0.0, ge=0)
+    """The same of its inputs."""
+    diversity: float = Field(0.0, ge=0)
+    """Different outputs among an induction task's pairs."""
+    largest: float = Field(0.5, gt=0)
+    """A measure counts at most this much, before its coefficient (AZR: 0.5)."""
+    combine: Literal["sum", "multiply", "sum-multiply", "multiply-sum"] = "sum"
+    """How the terms join learnability r: r + sum, r * product, r * sum, r + product."""
+
+
+class CompositeConfig(Section):
+    """AZR's composite functions: proposals that must call earlier programs g_0, g_1, ..."""
+
+    chance: float = Field(0.0, ge=0, le=1)
+    """Chance that a proposal of a program must be composite (AZR's runs: 0)."""
+    least: int = Field(1, ge=1)
+    """Fewest helpers."""
+    most: int = Field(2, ge=1)
+    """Most helpers."""
+    first_step: int = Field(1, ge=1)
+    """First step with composite proposals."""
 
 
 class AzrConfig(Section):
@@ -264,6 +356,19 @@ class AzrConfig(Section):
     """Learn from proposals (AZR's ablation without this trains the solver alone)."""
     solver_only_steps: int = Field(0, ge=0)
     """First steps without proposals: the solver trains on the seeds."""
+    induction_estimate: Literal["binary", "accuracy", "any"] = "binary"
+    """What an attempt at an induction task counts in its pass rate: 1 when every hidden pair is right,
+    the share of right ones, or 1 when any is."""
+    single_function: bool = False
+    """Refuse programs with a second function, methods and nested ones included."""
+    rename: Literal["none", "first", "last"] = "none"
+    """Which function becomes f where the program has none of that name."""
+    strip: tuple[Literal["comments", "prints", "globals"], ...] = ()
+    """What is taken away from a proposed program."""
+    refuse_input_in_code: bool = False
+    """Refuse programs whose text holds the input that comes with them."""
+    intrinsic: IntrinsicConfig = IntrinsicConfig()
+    composite: CompositeConfig = CompositeConfig()
     equal_blocks: bool = True
     """Each pair of role and kind has the same weight in an update, as in AZR; otherwise each token."""
 
@@ -286,6 +391,10 @@ class SandboxConfig(Section):
     """Which layers must be on: `any` needs seccomp and rlimits; the others refuse to start with less."""
     unsafe: bool = False
     """Run even without seccomp. Stamped into every result."""
+    pool: Literal["local", "ray"] = "local"
+    """Where programs run: this machine, or every node of a Ray cluster (extra `ray`)."""
+    address: str = "auto"
+    """Of the Ray cluster: `auto` finds one that this machine is part of."""
 
 
 class EvalConfig(Section):
@@ -350,6 +459,8 @@ class Config(Section):
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     novelty: NoveltyConfig = NoveltyConfig()
+    renewal: RenewalConfig = RenewalConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
     rlvr: RlvrConfig = RlvrConfig()
     azr: AzrConfig = AzrConfig()
     advantage: AdvantageConfig = AdvantageConfig()

@@ -14,7 +14,7 @@ from gasp_rl.config import BandConfig, Config
 from gasp_rl.curriculum.lineage import Buffers, Request
 from gasp_rl.curriculum.novelty import Neighbour
 from gasp_rl.curriculum.rewards import band_rejection, teacher_reward
-from gasp_rl.engines.protocol import Completion, SamplingParams
+from gasp_rl.engines.protocol import Completion, Engine, SamplingParams
 from gasp_rl.rng import seed_for
 from gasp_rl.roles.student import Attempt, Student, pass_rate, sample_texts
 from gasp_rl.roles.teacher import Draft, Unparsable, parse_proposal
@@ -73,6 +73,7 @@ class Teacher:
     """The policy in the role of the teacher, with the checks that its proposals must pass.
 
     describes: whether a message tells of a program, where the language of messages can be checked.
+    engine:    writes the proposals; None where one policy plays both roles.
     """
 
     student: Student
@@ -80,6 +81,7 @@ class Teacher:
     buffers: Buffers
     config: Config
     describes: Callable[[str, str], bool] | None = None
+    engine: Engine | None = None
 
     def propose(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
         """Sample `proposals_per_prompt` for each request and judge them all.
@@ -108,7 +110,8 @@ class Teacher:
             seed=seed_for(self.config.seed, step, f"{purpose}/write"),
         )
         prompts = [request.prompt for request in requests]
-        groups = sample_texts(self.student.engine, prompts, settings.proposals_per_prompt, params)
+        engine = self.engine or self.student.engine
+        groups = sample_texts(engine, prompts, settings.proposals_per_prompt, params)
         return [
             Proposal(request=request, completion=completion, text=text)
             for request, group in zip(requests, groups, strict=True)

@@ -6,7 +6,8 @@ goalposts, and writes harder variants (lifts); the student learns from both. Pro
 with rejection, and there is one update of the policy for each round of it.
 
 Variants are settings: no I/O axis (`teacher.axes`), no novelty rejection (`novelty.enabled`), one
-step in place of two (`teacher.lifts=0`), real-data RLVR after each iteration (`gasp+rlvr`).
+step in place of two (`teacher.lifts=0`), real-data RLVR after each iteration (`gasp+rlvr`), ladders
+(`teacher.lifts`), goalposts that change (`renewal`), other rewards (`alignment`, `axis_check`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +16,17 @@ from gasp_rl.config import Config
 from gasp_rl.curriculum.lineage import Buffers, Node, Request
 from gasp_rl.curriculum.proposals import Proposal, Teacher
 from gasp_rl.curriculum.rewards import student_reward
-from gasp_rl.engines.protocol import SamplingParams
+from gasp_rl.curriculum.shaping import Shaping
+from gasp_rl.engines.protocol import Engine, SamplingParams
 from gasp_rl.learning.advantages import trr
+from gasp_rl.methods.fresh import FreshSamples
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.methods.update import Experience, update
 from gasp_rl.rng import rng, seed_for
 from gasp_rl.roles.student import Attempt, Student
 from gasp_rl.store.records import Purpose, StepRecord
-from gasp_rl.tasks import Question, retell
+from gasp_rl.tasks import Question, Task, retell
 from gasp_rl.types import Axis, Role, Stage, TaskKind
 
 
@@ -33,18 +36,20 @@ class Gasp:
     def __init__(
         self,
         config: Config,
-        guides: Sequence[Question],
+        fresh: FreshSamples,
         student: Student,
         teacher: Teacher,
+        shaping: Shaping,
         real: Rlvr | None = None,
     ) -> None:
-        """guides: what lemmas are asked for: the goalposts, or easy questions in the control
-        without guidance. real: RLVR on real questions, as a last phase."""
+        """fresh: which goalposts are in play, and what ladders go on from. shaping: other rewards
+        than the paper's. real: RLVR on real questions, as a last phase."""
         self.config = config
-        self.guides = guides
         self.student = student
         self.teacher = teacher
+        self.shaping = shaping
         self.real = real
+        self.fresh = fresh
 
     @property
     def buffers(self) -> Buffers:
@@ -52,15 +57,20 @@ class Gasp:
 
     def step(self, step: int, journal: Journal) -> StepRecord:
         """One global iteration: lemma phase, lift phase, solver phase."""
-        lemmas = self._phase(step, Stage.LEMMA, self._lemma_requests, journal)
+        goalposts = self.fresh.renewed_goalposts(step, journal)
+        lemmas = self._phase(
+            step, Stage.LEMMA, lambda at, seed: self._lemma_requests(goalposts, at, seed), journal
+        )
         lifts: list[Node] = []
         if self.config.teacher.lifts:
+            bases = lemmas + self.fresh.mastered_lifts(step, journal)
             lifts = self._phase(
-                step, Stage.LIFT, lambda at, seed: self._lift_requests(lemmas, at, seed), journal
+                step, Stage.LIFT, lambda at, seed: self._lift_requests(bases, at, seed), journal
             )
         self._solver_phase(step, lemmas + lifts, journal)
         if self.real is not None:
             journal.metrics["rlvr/correct"] = self.real.learn(step, journal)
+        journal.metrics |= self.shaping.metrics()
         return journal.record(self.student.engine.version)
 
     def _phase(
@@ -76,16 +86,18 @@ class Gasp:
             purpose = f"{stage}/{round}"
             with journal.phase(stage):
                 proposals = self.teacher.propose(requests(step, purpose), step, purpose)
-                accepted += self._learn_from_round(proposals, journal)
+                accepted += self._learn_from_round(self.shaping(proposals), journal)
             if len(accepted) >= self.config.teacher.min_accepted:
                 break
         return accepted
 
-    def _lemma_requests(self, step: int, purpose: str) -> list[Request]:
+    def _lemma_requests(
+        self, goalposts: Sequence[Question], step: int, purpose: str
+    ) -> list[Request]:
         """Goalposts without replacement; for each an axis, which its lifts will inherit."""
         draw = rng(self.config.seed, step, f"{purpose}/goalposts")
-        count = min(self.config.teacher.goalposts_per_round, len(self.guides))
-        chosen = [self.guides[int(i)] for i in draw.permutation(len(self.guides))[:count]]
+        count = min(self.config.teacher.goalposts_per_round, len(goalposts))
+        chosen = [goalposts[int(i)] for i in draw.permutation(len(goalposts))[:count]]
         axes = [Axis(a) for a in draw.choice(self.config.teacher.axes, size=count)]
         return [
             Request(
@@ -98,12 +110,12 @@ class Gasp:
             for h, axis in zip(chosen, axes, strict=True)
         ]
 
-    def _lift_requests(self, lemmas: Sequence[Node], step: int, purpose: str) -> list[Request]:
-        """This iteration's lemmas; if too few were accepted, the latest ones before them."""
-        earlier = [n for n in self.buffers.nodes if n.stage is Stage.LEMMA and n not in lemmas]
+    def _lift_requests(self, bases: Sequence[Node], step: int, purpose: str) -> list[Request]:
+        """This iteration's lemmas and mastered lifts; if too few, the latest lemmas before them."""
+        earlier = [n for n in self.buffers.nodes if n.stage is Stage.LEMMA and n not in bases]
         draw = rng(self.config.seed, step, f"{purpose}/lemmas")
         count = self.config.teacher.goalposts_per_round
-        ordered = [lemmas[int(i)] for i in draw.permutation(len(lemmas))] + earlier[::-1]
+        ordered = [bases[int(i)] for i in draw.permutation(len(bases))] + earlier[::-1]
         return [
             Request(
                 stage=Stage.LIFT,
@@ -121,10 +133,11 @@ class Gasp:
         """Update on every proposal of the round; keep the accepted ones as nodes."""
         ids = journal.proposals(proposals)
         nodes = [self._keep(i, p) for i, p in zip(ids, proposals, strict=True) if p.accepted]
+        writer = self.teacher.engine or self.student.engine
         teacher = [
             Experience(
                 id=i,
-                prompt=self.student.engine.tokenizer.encode_prompt(p.request.prompt),
+                prompt=writer.tokenizer.encode_prompt(p.request.prompt),
                 completion=p.completion,
                 reward=p.reward,
                 temperature=self.config.teacher.sampling.temperature,
@@ -139,9 +152,13 @@ class Gasp:
                 journal.trained_probes(p), p.probes, self.config.probe.temperature
             )
         ]
-        groups = [f"{Role.TEACHER}/{p.request.stage}" for p in proposals]
-        groups += [f"{Role.STUDENT}/{TaskKind.INDUCTION}"] * len(probes)
-        self._update(teacher + probes, groups, journal)
+        stages = [f"{Role.TEACHER}/{p.request.stage}" for p in proposals]
+        kinds = [f"{Role.STUDENT}/{TaskKind.INDUCTION}"] * len(probes)
+        if self.teacher.engine is None:
+            self._update(teacher + probes, stages + kinds, journal)
+        else:
+            self._update(teacher, stages, journal, self.teacher.engine)
+            self._update(probes, kinds, journal)
         return nodes
 
     def _learns_from_probes_of(self, proposal: Proposal) -> bool:
@@ -160,7 +177,12 @@ class Gasp:
         older = [n for n in self.buffers.nodes if n not in fresh] if settings.replay else []
         order = [*fresh, *(older[int(i)] for i in draw.permutation(len(older)))]
         nodes = order[: settings.tasks]
-        tasks = [retell(n.task, TaskKind(draw.choice(settings.kinds)), draw) for n in nodes]
+        tasks: list[Task | Question] = [
+            retell(n.task, TaskKind(draw.choice(settings.kinds)), draw) for n in nodes
+        ]
+        retired = self.fresh.retired_questions(step)
+        tasks += [q.question for q in retired]
+        origins = [*(n.id for n in nodes), *(q.question.id for q in retired)]
         params = SamplingParams(
             max_tokens=settings.sampling.max_tokens,
             temperature=settings.sampling.temperature,
@@ -168,10 +190,10 @@ class Gasp:
         )
         with journal.phase("solver"):
             groups = self.student.attempt(tasks, settings.attempts, params)
-            ids = journal.attempts(Purpose.ATTEMPT, tasks, [n.id for n in nodes], groups)
+            ids = journal.attempts(Purpose.ATTEMPT, tasks, origins, groups)
             flat = [attempt for group in groups for attempt in group]
             labels = [
-                f"{Role.STUDENT}/{task.kind}"
+                f"{Role.STUDENT}/{kind_of(task)}"
                 for task, group in zip(tasks, groups, strict=True)
                 for _ in group
             ]
@@ -192,8 +214,17 @@ class Gasp:
             for i, a in zip(ids, attempts, strict=True)
         ]
 
-    def _update(self, experiences: list[Experience], groups: list[str], journal: Journal) -> None:
-        """Task-relative REINFORCE++: advantages are normalised for each (role, task kind)."""
+    def _update(
+        self,
+        experiences: list[Experience],
+        groups: list[str],
+        journal: Journal,
+        other: Engine | None = None,
+    ) -> None:
+        """Task-relative REINFORCE++: advantages are normalised for each (role, task kind).
+
+        other: the teacher's engine, where it has weights of its own.
+        """
         if not experiences:
             return
         advantages = trr(
@@ -202,7 +233,9 @@ class Gasp:
             groups,
             self.config.advantage.weighting,
         )
-        metrics = update(self.student.engine, experiences, advantages, self.config)
+        metrics = update(other or self.student.engine, experiences, advantages, self.config)
+        if other is not None:
+            metrics = {f"{Role.TEACHER}/{name}": value for name, value in metrics.items()}
         journal.updated(experiences, advantages, metrics)
 
     def _keep(self, id: str, proposal: Proposal) -> Node:
@@ -220,3 +253,8 @@ class Gasp:
         )
         self.buffers.add(node, proposal.vector)
         return node
+
+
+def kind_of(task: Task | Question) -> TaskKind:
+    """A real question asks for a program too."""
+    return TaskKind.INDUCTION if isinstance(task, Question) else task.kind

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from gasp_rl.store.records import (
     rollout_id,
 )
 from gasp_rl.tasks import Induction, Question, Task
-from gasp_rl.types import Finish, Metrics, Outcome, Rejection, Role, Stage, TaskKind
+from gasp_rl.types import Finish, Metrics, Outcome, PassRate, Rejection, Role, Stage, TaskKind
 
 
 class Journal:
@@ -87,6 +87,22 @@ class Journal:
         for i, (item, origin, group) in enumerate(zip(items, origins, groups, strict=True)):
             ids += self._note_rollouts(purpose, item, origin, f"{self.step}.{purpose}/{i}", group)
         return ids
+
+    def goalposts_tested(
+        self, policy: str, rates: Mapping[str, PassRate], temperature: float
+    ) -> None:
+        """Note a test of goalposts, by their ids, that the method itself learns from."""
+        self.goalpost_attempts += [
+            GoalpostAttempt(
+                step=self.step,
+                goalpost=id,
+                policy=policy,
+                correct=rate.correct,
+                total=rate.total,
+                temperature=temperature,
+            )
+            for id, rate in rates.items()
+        ]
 
     def updated(
         self, experiences: Sequence[Experience], advantages: np.ndarray, metrics: Metrics

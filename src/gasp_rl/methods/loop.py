@@ -280,4 +280,4 @@ def _restore(session: Session, store: RunStore) -> None:
         )
         session.buffers.add(node, index.vectors([(task.message, task.program)])[0])
     if isinstance(session.method, Gasp):
-        session.method.recall(store.reader.goalpost_attempts())
+        session.method.fresh.recall(store.reader.goalpost_attempts())

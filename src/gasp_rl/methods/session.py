@@ -1,20 +1,28 @@
 """Everything that a run needs, made from its configuration and taken down together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from gasp_rl.config import Config
+from gasp_rl.curriculum import alignment
+from gasp_rl.curriculum.alignment import Measure
 from gasp_rl.curriculum.azr_buffers import IDENTITY
 from gasp_rl.curriculum.azr_proposals import Proposer
 from gasp_rl.curriculum.lineage import Buffers
 from gasp_rl.curriculum.novelty import Embedder, HashEmbedder, NoveltyIndex
 from gasp_rl.curriculum.proposals import Teacher
+from gasp_rl.curriculum.shaping import Shaping
 from gasp_rl.engines.factory import build_engine
 from gasp_rl.engines.protocol import Engine
+from gasp_rl.engines.two import TwoPolicies
 from gasp_rl.errors import ConfigError, DataError
+from gasp_rl.evals.alignment_judge import AlignmentJudge
+from gasp_rl.evals.endpoint import EndpointSampler
 from gasp_rl.methods.azr import Azr
+from gasp_rl.methods.fresh import FreshSamples
 from gasp_rl.methods.gasp import Gasp
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
@@ -63,7 +71,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
     with Sandbox(config.sandbox) as sandbox:
-        engine = engine or build_engine(config, folder)
+        engine = engine or _engines(config, folder)
         try:
             student = Student(engine, prompts, Judge(sandbox))
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
@@ -71,11 +79,16 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             if config.method.startswith("gasp"):
                 checked = config.teacher.check_message == "controlled-english"
                 describer = describes if checked else None
-                teacher = Teacher(student, sandbox, buffers, config, describer)
+                other = engine.teacher if isinstance(engine, TwoPolicies) else None
+                teacher = Teacher(student, sandbox, buffers, config, describer, other)
                 real = None
                 if config.method == "gasp+rlvr":
                     real = Rlvr(config, load_pool(config, without=goalposts), student)
-                method = Gasp(config, guides, student, teacher, real)
+                by_id = {q.id: q for q in guides}
+                fresh = FreshSamples(config, student, buffers, guides)
+                measure = build_measure(config, student, buffers, fresh.solutions)
+                shaping = Shaping(config, buffers, sandbox, by_id, measure)
+                method = Gasp(config, fresh, student, teacher, shaping, real)
             elif config.method == "azr":
                 method, guides = _azr(config, student, sandbox, buffers)
             else:
@@ -149,6 +162,34 @@ def load_pool(config: Config, without: Sequence[Question] = ()) -> list[Training
     if not pool:
         raise DataError(f"{config.data.pool}: no questions in it to train on")
     return pool
+
+
+def _engines(config: Config, folder: Path) -> Engine:
+    """The policy's engine, with the teacher's beside it where that has weights of its own."""
+    engine = build_engine(config, folder)
+    if config.teacher.model is None:
+        return engine
+    return TwoPolicies(engine, build_engine(config, assets.model_folder(config.teacher.model)))
+
+
+def build_measure(
+    config: Config, student: Student, buffers: Buffers, solutions: Mapping[str, str]
+) -> Measure | None:
+    """The measure that `alignment.measure` names."""
+    match config.alignment.measure:
+        case "none":
+            return None
+        case "words":
+            return alignment.words
+        case "operators":
+            return alignment.operators
+        case "embedding":
+            return alignment.Similarity(buffers.index.embedder)
+        case "likelihood":
+            return alignment.LikelihoodGain(student.engine, student.prompts, solutions)
+        case "judge":
+            settings = config.alignment
+            return AlignmentJudge(EndpointSampler(settings.judge_url, settings.judge_model))
 
 
 def build_embedder(config: Config, engine: Engine) -> Embedder:
