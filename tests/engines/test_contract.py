@@ -32,9 +32,28 @@ class TestScripted(EngineContract):
 
 
 class TestLocal(EngineContract, WeightsContract, BitsContract):
+    """Full weights; rows packed by 50 tokens, so that prompts are shared and batches divided."""
+
     @pytest.fixture(params=["smollm3-nope", "smollm3-rope", "qwen2"])
     def make(self, request: pytest.FixtureRequest, model_folders: dict[str, Path]) -> Factory:
         return local_factory(model_folders[request.param])
+
+
+class TestLora(EngineContract, WeightsContract, BitsContract):
+    """An adapter on frozen weights."""
+
+    @pytest.fixture
+    def make(self, model_folders: dict[str, Path]) -> Factory:
+        pytest.importorskip("peft", reason="needs the [lora] extra")
+        return local_factory(model_folders["qwen2"], lora_rank=4)
+
+
+class TestContinuous(EngineContract):
+    """transformers' continuous batching instead of the engine's own loop."""
+
+    @pytest.fixture
+    def make(self, model_folders: dict[str, Path]) -> Factory:
+        return local_factory(model_folders["qwen2"], sampler="continuous")
 
 
 @pytest.mark.parametrize(

@@ -30,16 +30,18 @@ def decode(
     stop_ids: Collection[int],
     capacity: int,
     version: int = 0,
+    first: int = 0,
 ) -> list[list[Completion]]:
     """`n` completions of each prompt, at most `capacity` rows decoded at a time.
 
     Row (prompt i, sample j) draws from its own Philox stream, whatever else is in the batch. (Its
     logits may still differ in the last bits with the batch's shape, as matrix products do.)
+    first: number of the first prompt, where these are a part of a longer list.
     """
     if not all(prompts):
         raise EngineError("sample: an empty prompt has nothing to continue; begin it with a token")
     log = _Log(len(prompts) * n)
-    batch = _Batch(model, prompts, n, params, capacity)
+    batch = _Batch(model, prompts, n, params, capacity, first)
     stops = torch.tensor(sorted(stop_ids), device=model.device)
     while batch.refill():
         tokens_B, logprobs_B = draw(batch.logits_BV, batch.uniforms(), params)
@@ -97,8 +99,10 @@ class _Batch:
         n: int,
         params: SamplingParams,
         capacity: int,
+        first: int,
     ) -> None:
         self._model, self._prompts, self._n, self._seed = model, prompts, n, params.seed
+        self._first = first
         self._capacity = min(capacity, len(prompts) * n)
         self._next = 0  # first job that still waits
         self._prefilled: dict[Tokens, tuple[Tensor, Tensor]] = {}
@@ -123,7 +127,7 @@ class _Batch:
         for row in np.flatnonzero(lengths_B % UNIFORMS_BLOCK == 0):
             prompt, sample = divmod(int(self.jobs_B[row]), self._n)
             block = int(lengths_B[row]) // UNIFORMS_BLOCK
-            self._uniforms_B[row] = uniforms(self._seed, prompt, sample, block)
+            self._uniforms_B[row] = uniforms(self._seed, self._first + prompt, sample, block)
         now_B = self._uniforms_B[np.arange(len(lengths_B)), lengths_B % UNIFORMS_BLOCK]
         return torch.from_numpy(now_B).to(self._model.device)
 

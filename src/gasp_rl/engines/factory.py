@@ -1,5 +1,6 @@
 """Makes the engine that a configuration asks for. Torch is imported here, and only when needed."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,11 +22,27 @@ def build_engine(config: Config, model_path: Path) -> Engine:
         )
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise MissingExtraError("train", "engine.name=local")
-    from gasp_rl.engines.local import LocalEngine
+    if config.model.adapter is not None and not config.engine.lora_rank:
+        raise ConfigError(
+            f"model.adapter={config.model.adapter}: set engine.lora_rank to its rank, or name it as "
+            "model.path to train all weights from it"
+        )
+    engine: Engine
+    if processes() > 1:
+        from gasp_rl.engines.sharded import build_sharded
 
-    engine = LocalEngine(model_path, config.engine)
+        engine = build_sharded(model_path, config.engine)
+    else:
+        from gasp_rl.engines.local import LocalEngine
+
+        engine = LocalEngine(model_path, config.engine, config.model.adapter)
     require(engine, config)
     return engine
+
+
+def processes() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def require(engine: Engine, config: Config) -> None:

@@ -1,35 +1,50 @@
-"""The `local` engine: one policy in this process, on a CPU or one GPU, full weights."""
+"""The `local` engine: one policy in this process, on a CPU or one GPU, full weights or LoRA."""
 
-import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
-from gasp_rl.engines.decode import decode
-from gasp_rl.engines.packing import Packed
-from gasp_rl.engines.pretrained import FolderTokenizer, load_policy, stop_ids
+from gasp_rl.engines.adapter import ADAPTER_WEIGHTS, adapter_off, attach, load_adapter
+from gasp_rl.engines.memory import Budget
+from gasp_rl.engines.optimizer import MasterOptimizer
+from gasp_rl.engines.packing import Packed, Pair, micro_batches, pack, shortest
+from gasp_rl.engines.pretrained import (
+    FolderTokenizer,
+    copy_tokenizer,
+    load_policy,
+    load_weights,
+    stop_ids,
+)
 from gasp_rl.engines.protocol import Caps, Completion, Row, SamplingParams, Tokenizer
-from gasp_rl.engines.scoring import mean_hidden_states, packed_batches, pair_logprobs, score
+from gasp_rl.engines.samplers import make_sampler
+from gasp_rl.engines.scoring import (
+    checkpoint_layers,
+    mean_hidden_states,
+    pair_logprobs,
+    score,
+)
 from gasp_rl.errors import DataError, EngineError
 from gasp_rl.learning import losses
 from gasp_rl.types import Metrics, Tokens
 
 WEIGHTS, TRAINING = "model.safetensors", "training.pt"
 
+Score = Callable[..., tuple[Tensor, Tensor]]
+"""`scoring.score` with its model."""
+
 
 class LocalEngine:
-    """Samples from and trains the model of a folder.
-
-    Training updates float32 weights. In bfloat16 these are copies of the model's: small steps added
-    to bfloat16 numbers would round away.
-    """
+    """Samples from and trains the model of a folder."""
 
     caps = Caps(
         losses=frozenset({"ppo", "policy-gradient"}),
@@ -38,71 +53,115 @@ class LocalEngine:
         exact_resume=True,
     )
 
-    def __init__(self, folder: Path, config: EngineConfig) -> None:
+    def __init__(self, folder: Path, config: EngineConfig, adapter: Path | None = None) -> None:
+        """adapter: a LoRA adapter to begin from; the reference is then still the folder's model."""
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.version = 0
         self._folder = folder
-        self._config = config
         self._device = _device(config.device)
         self._dtype = getattr(torch, config.dtype)
         self._model = load_policy(folder, self._device, self._dtype)
+        self._has_adapter = config.lora_rank > 0
+        if self._has_adapter:
+            attach(self._model, config.lora_rank, config.lora_alpha)
+        if adapter is not None:
+            load_adapter(self._model, adapter)
+        if config.gradient_checkpointing:
+            checkpoint_layers(self._model)
         self._stop_ids = stop_ids(self._model)
         self.tokenizer: Tokenizer = FolderTokenizer(folder, self._stop_ids[0])
-        self._reference: PreTrainedModel | None = None
-        self._weights: list[Tensor] = list(self._model.parameters())
-        self._masters = self._weights
-        if self._dtype != torch.float32:
-            self._masters = [weight.detach().float() for weight in self._weights]
-        self._optimizer = torch.optim.AdamW(self._masters, fused=True)
+        self._frozen: PreTrainedModel | None = None
+        self._score, trained = self._trainer(config)
+        self._optimizer = MasterOptimizer(trained, config.optimizer, config.offload_optimizer)
+        self._train_tokens = Budget("engine.train_tokens", config.train_tokens)
+        self._sampler = make_sampler(config, self._model, self._stop_ids, folder)
+        self.caps = replace(self.caps, exact_resume=self._sampler.exact)
+
+    def _trainer(self, config: EngineConfig) -> tuple[Score, nn.Module]:
+        """What scores with gradients, and the module whose weights are trained."""
+        return partial(score, self._model), self._model
 
     def sample(
         self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
     ) -> list[list[Completion]]:
-        return decode(
-            self._model,
-            prompts_P,
-            n,
-            params,
-            stop_ids=self._stop_ids,
-            capacity=self._config.sample_rows,
-            version=self.version,
-        )
+        return self._sampler.sample(prompts_P, n, params, self.version)
 
     def logprobs(
         self, rows: Sequence[tuple[Tokens, Tokens]], of: Literal["policy", "reference"] = "policy"
     ) -> list[tuple[float, ...]]:
-        model = self._model if of == "policy" else self._frozen_reference()
-        return pair_logprobs(model, rows, self._config.train_tokens)
+        def attempt(budget: int) -> list[tuple[float, ...]]:
+            if of == "policy":
+                return pair_logprobs(self._model, rows, budget)
+            with self._reference() as model:
+                return pair_logprobs(model, rows, budget)
+
+        return self._train_tokens.spend(attempt, least=shortest(rows))
 
     def hidden_means(
         self, texts: Sequence[Tokens], of: Literal["policy", "reference"] = "policy"
     ) -> np.ndarray:
         """Mean of the last hidden states over the tokens of each text, [texts, width] float32."""
-        model = self._model if of == "policy" else self._frozen_reference()
-        return mean_hidden_states(model, texts, self._config.train_tokens).numpy()
+        if of == "policy":
+            return mean_hidden_states(self._model, texts, self._train_tokens.size).numpy()
+        with self._reference() as model:
+            return mean_hidden_states(model, texts, self._train_tokens.size).numpy()
 
     def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:
-        """Gradients add up until `optim_step`. Metrics are means over the batch's tokens."""
+        """Gradients add up until `optim_step`. Metrics are means over the batch's tokens.
+
+        When memory runs out, the batch begins again in smaller parts: `train/out_of_memory` counts.
+        """
         if not rows:
             raise EngineError("forward_backward: no rows; a step needs at least one")
+        earlier = [weight.grad for weight in self._optimizer.weights]
+        halvings = self._train_tokens.halvings
+
+        def attempt(budget: int) -> Metrics:
+            for weight in self._optimizer.weights:  # a failed attempt left a part of a gradient
+                weight.grad = None
+            return self._backward(rows, loss, budget)
+
+        pairs = [(row.prompt, row.tokens_T) for row in rows]
+        metrics = self._train_tokens.spend(attempt, least=shortest(pairs))
+        for weight, gradient in zip(self._optimizer.weights, earlier, strict=True):
+            if gradient is not None:
+                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+        if self._train_tokens.halvings > halvings:
+            metrics["train/out_of_memory"] = float(self._train_tokens.halvings - halvings)
+        return metrics
+
+    def _backward(self, rows: Sequence[Row], loss: LossConfig, budget: int) -> Metrics:
+        """The gradient of one batch, micro-batch by micro-batch."""
         pairs = [(row.prompt, row.tokens_T) for row in rows]
         lengths = torch.tensor([len(row.tokens_T) for row in rows])
         weights = losses.token_weights(lengths, loss.reduction).split(lengths.tolist())
         sums: defaultdict[str, float] = defaultdict(float)
-        for indices, packed in packed_batches(self._model, pairs, self._config.train_tokens):
-            chosen = [rows[i] for i in indices]
-            batch = _TokenBatch(chosen, [weights[i] for i in indices], self._device)
-            for name, value in self._backward(packed, batch, loss).items():
-                sums[name] += value
+        for share in self._shares(pairs, budget):
+            packed = pack([pairs[i] for i in share.indices], self._device, self._dtype)
+            chosen = [rows[i] for i in share.indices]
+            batch = _TokenBatch(chosen, [weights[i] for i in share.indices], self._device)
+            for name, value in self._backward_batch(packed, batch, loss, share.scale).items():
+                sums[name] += value if share.scale else 0.0
+        totals = self._total(sums)
         tokens = float(lengths.sum())
-        metrics = {name: value / tokens for name, value in sums.items() if name != "loss"}
-        return metrics | {"loss": sums["loss"], "tokens": tokens}
+        metrics = {name: value / tokens for name, value in totals.items() if name != "loss"}
+        return metrics | {"loss": totals["loss"], "tokens": tokens}
 
-    def _backward(self, packed: Packed, batch: "_TokenBatch", loss: LossConfig) -> Metrics:
-        """One micro-batch: its share of the loss, and sums over its tokens."""
-        logprobs_N, entropy_N = score(
-            self._model, packed, batch.temperatures_N, entropy_gradient=loss.entropy_coef > 0
+    def _shares(self, pairs: Sequence[Pair], budget: int) -> list["Share"]:
+        """This process's micro-batches: all of them."""
+        return [Share(indices, 1.0) for indices in micro_batches(pairs, budget)]
+
+    def _total(self, sums: Metrics) -> Metrics:
+        """Sums over all processes: over this one."""
+        return sums
+
+    def _backward_batch(
+        self, packed: Packed, batch: "_TokenBatch", loss: LossConfig, scale: float
+    ) -> Metrics:
+        """One micro-batch: its part of the loss, and sums over its tokens."""
+        logprobs_N, entropy_N = self._score(
+            packed, batch.temperatures_N, entropy_gradient=loss.entropy_coef > 0
         )
         surrogate = losses.policy_loss(logprobs_N, batch.sampler_N, batch.advantages_N, loss)
         loss_N = surrogate.loss_N - loss.entropy_coef * entropy_N
@@ -112,92 +171,70 @@ class LocalEngine:
             "policy/clip_fraction": surrogate.clipped_N,
         }
         if loss.kl_coef:
-            with torch.no_grad():
-                reference_N, _ = score(self._frozen_reference(), packed, batch.temperatures_N)
+            with torch.no_grad(), self._reference() as model:
+                reference_N, _ = score(model, packed, batch.temperatures_N)
             kl_N = losses.kl_k3(logprobs_N, reference_N)
             loss_N = loss_N + loss.kl_coef * kl_N
             sums["policy/kl"] = kl_N
         total = (batch.weights_N * loss_N).sum()
-        total.backward()
+        (scale * total).backward()
         return {name: value.sum().item() for name, value in (sums | {"loss": total}).items()}
 
     def optim_step(self, optim: OptimConfig) -> Metrics:
-        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
-        if not gradients:
-            raise EngineError("optim_step: no gradient; call forward_backward before it")
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not torch.isfinite(norm):
-            self._model.zero_grad()
-            raise EngineError(
-                f"gradient norm is {norm.item()}: the step was dropped and the weights are "
-                "untouched; lower optim.lr or look for extreme advantages"
-            )
-        torch.nn.utils.clip_grads_with_norm_(self._weights, optim.max_grad_norm, norm)
-        for master, weight in zip(self._masters, self._weights, strict=True):
-            if master is not weight and weight.grad is not None:
-                master.grad = weight.grad.float()
-        for group in self._optimizer.param_groups:
-            group |= {"lr": optim.lr, "betas": optim.betas, "eps": optim.eps}
-            group["weight_decay"] = optim.weight_decay
-        self._optimizer.step()
-        self._copy_masters()
-        self._optimizer.zero_grad()
-        self._model.zero_grad()
-        return {"policy/grad_norm": norm.item()}
+        return {"policy/grad_norm": self._optimizer.step(optim)}
 
     def publish(self) -> int:
-        """Sampler and trainer share their weights here: only the version changes."""
+        """Samplers in process share the trainer's weights: there only the version changes."""
+        self._sampler.publish()
         self.version += 1
         return self.version
 
     def save(self, path: Path) -> None:
-        """A model folder that transformers can open, with `training.pt` beside the weights."""
+        """A folder that transformers can open (of LoRA, the adapter alone and where its base lies),
+        with `training.pt` beside the weights."""
         path.mkdir(parents=True, exist_ok=True)
         self._model.save_pretrained(path)
-        if path.resolve() != self._folder.resolve():
-            shutil.copyfile(self._folder / "tokenizer.json", path / "tokenizer.json")
-        masters = [] if self._masters is self._weights else self._masters
-        state = {
-            "version": self.version,
-            "optimizer": self._optimizer.state_dict(),
-            "masters": masters,
-        }
+        copy_tokenizer(self._folder, path)
+        if self._has_adapter:
+            self._model.config.save_pretrained(path)
+        state = {"version": self.version, **self._optimizer.state_dict()}
         torch.save(state, path / TRAINING)
 
     def load(self, path: Path) -> None:
         """Continue from what `save` wrote. The reference stays the model that this engine began
         with."""
-        missing = [name for name in (WEIGHTS, TRAINING) if not (path / name).is_file()]
-        if missing:
-            names = " and no ".join(missing)
-            raise DataError(f"{path}: not a checkpoint of this engine: no {names}")
-        state = torch.load(path / TRAINING, map_location=self._device, weights_only=True)
-        loaded = load_policy(path, self._device, self._dtype)
-        try:
-            self._model.load_state_dict(loaded.state_dict())
-        except RuntimeError as error:
-            raise DataError(f"{path}: weights of another model: {error}") from error
-        with torch.no_grad():
-            for master, saved in zip(self._masters, state["masters"], strict=False):
-                master.copy_(saved)
-        self._optimizer.load_state_dict(state["optimizer"])
+        state = read_state(path, ADAPTER_WEIGHTS if self._has_adapter else WEIGHTS)
+        if self._has_adapter:
+            load_adapter(self._model, path)
+        else:
+            load_weights(self._model, path, self._dtype)
+        self._optimizer.load_state_dict(state)
+        self._sampler.publish()
         self.version = state["version"]
 
     def close(self) -> None:
-        """Nothing outlives the object: memory is freed with it."""
+        """Memory is freed with the object; a sampler may hold more."""
+        self._sampler.close()
 
-    @torch.no_grad()
-    def _copy_masters(self) -> None:
-        for master, weight in zip(self._masters, self._weights, strict=True):
-            if master is not weight:
-                weight.copy_(master)
+    @contextmanager
+    def _reference(self) -> Iterator[PreTrainedModel]:
+        """The initial weights: the model without its adapter, or read again when first asked for."""
+        if self._has_adapter:
+            with adapter_off(self._model) as model:
+                yield model
+            return
+        if self._frozen is None:
+            self._frozen = load_policy(self._folder, self._device, self._dtype)
+            self._frozen.requires_grad_(False)
+        yield self._frozen
 
-    def _frozen_reference(self) -> PreTrainedModel:
-        """The initial weights, read again when they are first asked for."""
-        if self._reference is None:
-            self._reference = load_policy(self._folder, self._device, self._dtype)
-            self._reference.requires_grad_(False)
-        return self._reference
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One micro-batch of a process: which rows, and what its gradient is multiplied by."""
+
+    indices: list[int]
+    scale: float
 
 
 class _TokenBatch:
@@ -217,6 +254,16 @@ class _TokenBatch:
             lengths = torch.tensor([len(row.tokens_T) for row in rows], device=device)
             per_row = tensor([row.temperature for row in rows])
             self.temperatures_N = per_row.repeat_interleave(lengths)
+
+
+def read_state(path: Path, weights: str) -> dict[str, Any]:
+    """The `training.pt` of a checkpoint; `weights` is the file that must lie beside it."""
+    missing = [name for name in (weights, TRAINING) if not (path / name).is_file()]
+    if missing:
+        names = " and no ".join(missing)
+        raise DataError(f"{path}: not a checkpoint of this engine: no {names}")
+    state: dict[str, Any] = torch.load(path / TRAINING, map_location="cpu", weights_only=True)
+    return state
 
 
 def _device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -80,6 +80,11 @@ def micro_batches(pairs: Sequence[Pair], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
+def shortest(pairs: Sequence[Pair]) -> int:
+    """Packed tokens of the shortest pair: with a budget of these, each pair goes alone."""
+    return min((len(prompt) + len(completion) for prompt, completion in pairs), default=1)
+
+
 def pack(pairs: Sequence[Pair], device: torch.device, dtype: torch.dtype) -> Packed:
     """Lay out pairs for one forward. A completion may be empty (then nothing is predicted)."""
     prompts = list(dict.fromkeys(prompt for prompt, _ in pairs))

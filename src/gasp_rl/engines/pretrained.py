@@ -1,5 +1,6 @@
 """Loads a policy: a Hugging Face model folder and the `tokenizer.json` in it."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from gasp_rl.engines.adapter import base_of, is_adapter, merge
 from gasp_rl.engines.attention import ATTENTION
 from gasp_rl.errors import DataError, EngineError
 from gasp_rl.types import Tokens
@@ -63,19 +65,39 @@ def _chat_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
 
 def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     """The model of a folder, in evaluation mode (dropout off, in training too: with it, ratios of
-    policy to sampler would not be 1)."""
+    policy to sampler would not be 1). A LoRA adapter's folder gives its base with it merged in."""
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: not a Hugging Face model folder (no config.json)")
     hf_logging.disable_progress_bar()  # runs have their own display
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation=ATTENTION, local_files_only=True
+            base_of(folder), dtype=dtype, attn_implementation=ATTENTION, local_files_only=True
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
+    if is_adapter(folder):
+        model = merge(model, folder)
     torch.nn.Module.to(model, device).eval()  # in place; transformers wraps `to` for quantised ones
     _require_plain_decoder(model)
     return model
+
+
+def load_weights(model: PreTrainedModel, folder: Path, dtype: torch.dtype) -> None:
+    """Overwrite a model's weights with those of a folder."""
+    loaded = load_policy(folder, torch.device("cpu"), dtype)
+    try:
+        model.load_state_dict(loaded.state_dict())
+    except RuntimeError as error:
+        raise DataError(f"{folder}: weights of another model: {error}") from error
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy what `FolderTokenizer` reads."""
+    if source.resolve() == target.resolve():
+        return
+    for name in ("tokenizer.json", "tokenizer_config.json", CHAT_TEMPLATE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:

@@ -3,12 +3,15 @@
 Shape suffixes: `_N` completion tokens of all pairs in order, `_V` vocabulary, `_W` model width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from gasp_rl.engines.packing import Packed, Pair, micro_batches, pack
 from gasp_rl.learning import losses
@@ -26,6 +29,23 @@ def hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:
     )
     hidden_TW: Tensor = out.last_hidden_state[0]
     return hidden_TW
+
+
+def checkpoint_layers(model: PreTrainedModel) -> None:
+    """From now on keep only each layer's input for the backward pass and compute the rest again.
+
+    transformers' own switch needs training mode, which would bring dropout back.
+    """
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.forward = partial(_checkpointed, layer.forward)
+
+
+def _checkpointed(forward: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    result: Tensor = checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return result
 
 
 def score(
