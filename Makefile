@@ -60,7 +60,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(PIP) -e ".[train,api,dev]"
+	$(PIP) -e ".[train,lora,api,dev]"
 	touch $@
 
 clean:
