@@ -141,9 +141,10 @@ def _manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path / 'manifest.json'}: unreadable: {error}") from None
-    files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict) or not files:
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise StoreError(f"{path / 'manifest.json'}: not a manifest of a checkpoint's files")
+    if not manifest["files"]:
+        raise StoreError(f"{path / 'manifest.json'}: names no files")
     return manifest
 
 
