@@ -19,20 +19,37 @@ from gasp_rl.curriculum.azr_legacy import (
     call_twice,
     golds,
 )
+from gasp_rl.curriculum.intrinsic import combined, terms
 from gasp_rl.curriculum.lineage import Request
 from gasp_rl.curriculum.novelty import Neighbour
+from gasp_rl.curriculum.program_text import (
+    composed,
+    functions,
+    renamed,
+    uncalled,
+    without_comments,
+    without_globals,
+    without_prints,
+)
 from gasp_rl.curriculum.proposals import Proposal, Teacher
-from gasp_rl.roles.teacher import Unparsable, parse_description, parse_program
+from gasp_rl.roles.teacher import Draft, Unparsable, parse_description, parse_program
 from gasp_rl.sandbox import Validate
 from gasp_rl.tasks import Abduction, Deduction, Induction, Task
-from gasp_rl.types import Example, PassRate, Rejection, Stage, TaskKind
+from gasp_rl.types import Example, Outcome, PassRate, Rejection, Stage, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzrRequest(Request):
-    """A proposer prompt. `given` is the program that an induction proposal describes."""
+    """A proposer prompt.
+
+    given:      the program that an induction proposal describes.
+    references: programs that the prompt shows.
+    helpers:    programs that a composite proposal must call.
+    """
 
     given: str = ""
+    references: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +74,14 @@ class Proposer(Teacher):
 
     def _parse(self, proposal: Proposal) -> Proposal:
         request = proposal.request
-        if isinstance(request, AzrRequest) and request.given:
+        assert isinstance(request, AzrRequest)
+        draft: Draft | Unparsable
+        if request.stage is Stage.INDUCTION:
             draft = parse_description(proposal.text, request.given, self.config.teacher.inputs)
         else:
             draft = parse_program(proposal.text)
+        if isinstance(draft, Draft) and request.stage is not Stage.INDUCTION:
+            draft = filtered(draft, request.helpers, self.config.azr)
         if isinstance(draft, Unparsable):
             return proposal.rejected(Rejection.UNPARSABLE, draft.reason)
         read = replace(proposal, draft=draft)
@@ -135,6 +156,28 @@ class Proposer(Teacher):
     def _probe_temperature(self) -> float:
         return 0.0 if self.compat.greedy_estimates else self.config.probe.temperature
 
+    def _probe(self, proposals: list[Proposal], step: int, purpose: str) -> list[Proposal]:
+        """Induction attempts may count by hidden pairs (`azr.induction_estimate`)."""
+        probed = Teacher._probe(self, proposals, step, purpose)
+        if self.config.azr.induction_estimate == "binary":
+            return probed
+        return [self._by_pairs(p) if p.request.stage is Stage.INDUCTION else p for p in probed]
+
+    def _by_pairs(self, proposal: Proposal) -> Proposal:
+        """Judge each attempt on each hidden pair by itself."""
+        assert proposal.task is not None
+        task = proposal.task
+        single = [
+            asked(replace(task, shown=(), hidden=(pair,)), TaskKind.INDUCTION, self.compat)
+            for pair in task.hidden
+        ]
+        judged = self.student.judge.judge([(t, a.text) for a in proposal.probes for t in single])
+        right = [j.outcome is Outcome.RIGHT for j in judged]
+        if self.config.azr.induction_estimate == "accuracy":
+            return replace(proposal, pass_rate=PassRate(sum(right), len(right)))
+        groups = [right[i : i + len(single)] for i in range(0, len(right), len(single))]
+        return replace(proposal, pass_rate=PassRate(sum(map(any, groups)), len(groups)))
+
     def _in_band(self, proposal: Proposal) -> Proposal:
         if proposal.pass_rate is None:
             return proposal
@@ -145,7 +188,37 @@ class Proposer(Teacher):
         reward = proposer_reward(
             proposal.rejection, proposal.pass_rate, self.config.azr, self.compat
         )
+        if reward > 0 and proposal.task is not None:
+            assert isinstance(proposal.request, AzrRequest)
+            settings = self.config.azr.intrinsic
+            seen = [node.task for node in self.buffers.nodes]
+            extra = terms(proposal.task, proposal.request.references, seen, settings)
+            reward = combined(reward, extra, settings.combine)
         return replace(proposal, reward=reward)
+
+
+def filtered(draft: Draft, helpers: tuple[str, ...], config: AzrConfig) -> Draft | Unparsable:
+    """A proposed program after AZR's filters: cleaned, renamed, and with its helpers above it."""
+    program = draft.program
+    names = functions(program)
+    if config.rename != "none" and names and "f" not in names:
+        program = renamed(program, names[0 if config.rename == "first" else -1], "f")
+    if config.single_function and len(names) > 1:
+        return Unparsable(f"{len(names)} functions, one wanted")
+    if config.refuse_input_in_code and draft.inputs[0] in program:
+        return Unparsable("the program holds its input")
+    if missing := uncalled(helpers, program):
+        return Unparsable(f"does not call {', '.join(missing)}")
+    for part in config.strip:
+        program = _STRIP[part](program)
+    return replace(draft, program=composed(helpers, program) if helpers else program)
+
+
+_STRIP = {
+    "comments": without_comments,
+    "prints": without_prints,
+    "globals": without_globals,
+}
 
 
 def halves(outputs: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

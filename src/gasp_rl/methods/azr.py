@@ -96,9 +96,9 @@ class Azr:
     def _requests(self, stages: Sequence[Stage], step: int, purpose: str) -> list[AzrRequest]:
         draw = rng(self.config.seed, step, f"{purpose}/references")
         count = self.config.azr.prompts
-        return [self._request(stage, draw) for stage in stages for _ in range(count)]
+        return [self._request(stage, step, draw) for stage in stages for _ in range(count)]
 
-    def _request(self, stage: Stage, draw: np.random.Generator) -> AzrRequest:
+    def _request(self, stage: Stage, step: int, draw: np.random.Generator) -> AzrRequest:
         """References of the same kind, or for induction one program that any kind brought."""
         prompts, inputs = self.student.prompts, self.config.teacher.inputs
         if stage is Stage.INDUCTION:
@@ -113,13 +113,29 @@ class Azr:
                 given=given.task.program,
             )
         references = [n.task for n in self.buffers.references(stage.kind, draw)]
-        prompt = prompts.propose(stage, references, inputs)
+        helpers = self._helpers(step, draw)
+        prompt = prompts.propose(stage, references, inputs, helpers)
         while references and self._tokens(prompt) > self.config.azr.prompt_tokens:
             references = references[:-1]
-            prompt = prompts.propose(stage, references, inputs)
+            prompt = prompts.propose(stage, references, inputs, helpers)
         return AzrRequest(
-            stage=stage, axis=Axis.FREE, parent=IDENTITY, goalpost=IDENTITY, prompt=prompt
+            stage=stage,
+            axis=Axis.FREE,
+            parent=IDENTITY,
+            goalpost=IDENTITY,
+            prompt=prompt,
+            references=tuple(task.program for task in references),
+            helpers=helpers,
         )
+
+    def _helpers(self, step: int, draw: np.random.Generator) -> tuple[str, ...]:
+        """Programs that this proposal must call: none unless it is drawn to be composite."""
+        settings = self.config.azr.composite
+        if not settings.chance or step < settings.first_step or draw.random() >= settings.chance:
+            return ()
+        simple = [n.task.program for n in self.buffers.programs() if "g_0" not in n.task.program]
+        count = min(int(draw.integers(settings.least, settings.most + 1)), len(simple))
+        return tuple(simple[int(i)] for i in draw.permutation(len(simple))[:count])
 
     def _tokens(self, prompt: str) -> int:
         return len(self.student.engine.tokenizer.encode_prompt(prompt))

@@ -71,10 +71,23 @@ class PromptBook:
         fields = {"message": lemma.message, "program": lemma.program, "examples": lemma.shown}
         return self._teacher(f"lift_{axis}", fields, inputs)
 
-    def propose(self, stage: Stage, references: Sequence[Induction], inputs: int) -> str:
-        """Ask for a new program to predict (deduction) or to invert (abduction), unlike those."""
+    def propose(
+        self,
+        stage: Stage,
+        references: Sequence[Induction],
+        inputs: int,
+        helpers: Sequence[str] = (),
+    ) -> str:
+        """Ask for a new program to predict (deduction) or to invert (abduction), unlike those.
+
+        helpers: programs that it must call, as g_0, g_1, ...
+        """
         shown = "\n".join(self._reference(task) for task in references)
-        return self._teacher(f"propose_{stage}", {"references": shown}, inputs)
+        prompt = self._teacher(f"propose_{stage}", {"references": shown}, inputs)
+        if not helpers:
+            return prompt
+        named = "\n".join(f"g_{i}, here called f:\n{h}" for i, h in enumerate(helpers))
+        return prompt + self._teacher("composite", {"helpers": named}, inputs)
 
     def describe(self, given: Induction, inputs: int) -> str:
         """Ask for a message and inputs from which a given program can be inferred."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gasp_rl.types import TaskKind
+
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
@@ -21,6 +23,10 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("propose/reject/*", "count", "proposals of the step that fell for this reason"),
     MetricName("lemma/accept_rate", "share", "accepted among proposed lemmas"),
     MetricName("lift/accept_rate", "share", "accepted among proposed lifts"),
+    *(
+        MetricName(f"{kind}/accept_rate", "share", f"accepted among proposed {kind} tasks (AZR)")
+        for kind in TaskKind
+    ),
     MetricName("lemma/pass_rate", "share", "mean probe pass rate of accepted lemmas"),
     MetricName("lift/pass_rate", "share", "mean probe pass rate of accepted lifts"),
     MetricName("novelty/nearest_mean", "number", "mean cosine to the nearest accepted task"),

@@ -228,6 +228,7 @@ def _step_words(metrics: Metrics) -> list[str]:
         ("nodes", "curriculum/nodes", "{:.0f}"),
         ("lemma", "lemma/accept_rate", "{:.0%}"),
         ("lift", "lift/accept_rate", "{:.0%}"),
+        ("accepted", "propose/accepted", "{:.0f}"),
         ("induction", "student/correct/induction", "{:.0%}"),
         ("entropy", "policy/entropy", "{:.3f}"),
     )
@@ -263,6 +264,9 @@ def _curriculum(tally: Tally) -> "Table":
         ("nodes", "curriculum/nodes", "{:.0f}"),
         ("lemmas accepted", "lemma/accept_rate", "{:.0%}"),
         ("lifts accepted", "lift/accept_rate", "{:.0%}"),
+        ("deduction accepted", "deduction/accept_rate", "{:.0%}"),
+        ("abduction accepted", "abduction/accept_rate", "{:.0%}"),
+        ("induction accepted", "induction/accept_rate", "{:.0%}"),
         ("nearest neighbour", "novelty/nearest_mean", "{:.2f}"),
         ("entropy", "policy/entropy", "{:.3f}"),
         ("log-prob gap", "policy/logprob_gap", "{:.1e}"),

@@ -14,7 +14,7 @@ from typing import Any
 from gasp_rl.errors import StoreError
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.views import NodeSummary, ProposalFilter, RolloutFilter
-from gasp_rl.types import Rejection
+from gasp_rl.types import Rejection, Stage
 from gasp_rl.ui import api
 from gasp_rl.ui.assets import asset
 from gasp_rl.ui.compare import compare_runs
@@ -152,7 +152,7 @@ def _chosen_nodes(
     """Details of accepted nodes and of some rejected ones; the page derives lineage itself."""
     chosen = [p.id for p in proposals if p.verdict == "accepted"] if selection.texts else []
     for reason in Rejection:
-        for stage in ("lemma", "lift"):
+        for stage in Stage:
             where = ProposalFilter(stage=stage, verdict=reason)
             chosen += [p.id for p in reader.proposals(where, limit=selection.fallen)]
     nodes = {}

@@ -6,10 +6,12 @@ from typing import Any
 
 from gasp_rl.store.names import HEADLINE
 from gasp_rl.store.reader import RunReader
-from gasp_rl.types import PassRate, Rejection
+from gasp_rl.types import PassRate, Rejection, Stage
 from gasp_rl.ui import api
 from gasp_rl.ui.safe import one_line
 from gasp_rl.ui.status import status
+
+_HEADS = {Stage.LEMMA: "lemmas", Stage.LIFT: "lifts"}
 
 
 def run_summary(reader: RunReader) -> dict[str, Any]:
@@ -135,14 +137,16 @@ def _eval_table(reader: RunReader) -> list[dict[str, Any]]:
 
 
 def _funnel_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    used = {r["stage"] for r in rows}
+    stages = [s for s in Stage if s in used] or [Stage.LEMMA, Stage.LIFT]
     table = []
     for verdict in (*Rejection, "accepted"):
         counts = [
             sum(r["count"] for r in rows if r["verdict"] == verdict and r["stage"] == stage)
-            for stage in ("lemma", "lift")
+            for stage in stages
         ]
         table.append([str(verdict), *map(str, counts)])
-    return _table(["proposals", "lemmas", "lifts"], table)
+    return _table(["proposals", *(_HEADS.get(s, str(s)) for s in stages)], table)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -115,7 +115,7 @@ G.scatter = (points, onpick) => {
   const at = (p) => pad + p * (size - pad - 10);
   const up = (p) => size - pad - p * (size - pad - 10);
   const ticks = [0, 0.25, 0.5, 0.75, 1];
-  const stages = { lemma: "--series-1", lift: "--series-2" };
+  const stages = { lemma: "--series-1", lift: "--series-2", deduction: "--series-1", abduction: "--series-1", induction: "--series-2" };
   return G.svg("svg", { class: "scatter", viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `Pass rate at acceptance against later, ${points.length} nodes` },
     ticks.map((t) => [
       G.svg("line", { class: "grid", x1: at(t), x2: at(t), y1: up(0), y2: up(1) }),

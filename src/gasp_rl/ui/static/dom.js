@@ -96,7 +96,10 @@ G.rate = (rate) => !rate ? G.h("span", { class: "muted" }, "\u2013")
 G.shape = (stage, rate, verdict) => {
   const fallen = verdict && verdict !== "accepted";
   const fill = fallen || !rate ? "none" : G.colour(G.share(rate));
-  const paths = { goalpost: "M4.5 14.5V2.5M4.5 3h8l-2 2.6 2 2.6h-8", lemma: "M8 1.5 14.5 8 8 14.5 1.5 8Z", lift: "M8 2 14.8 13.5H1.2Z" };
+  const paths = {
+    goalpost: "M4.5 14.5V2.5M4.5 3h8l-2 2.6 2 2.6h-8", lemma: "M8 1.5 14.5 8 8 14.5 1.5 8Z", lift: "M8 2 14.8 13.5H1.2Z",
+    deduction: "M2 3 14 8 2 13Z", abduction: "M14 3 2 8 14 13Z", induction: "M3 3H13V13H3Z",
+  };
   return G.svg("svg", { class: `shape ${stage}${fallen ? " fallen" : ""}`, viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" },
     G.svg("path", { d: paths[stage], fill: stage === "goalpost" ? "none" : fill }));
 };

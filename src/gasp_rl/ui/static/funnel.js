@@ -4,6 +4,8 @@
 G.REASONS = ["unparsable", "misdescribed", "unsafe", "fails", "non-deterministic", "duplicate", "too-hard", "too-easy"];
 G.STANDING = { unparsable: "parsed", misdescribed: "described", unsafe: "safe", fails: "runs", "non-deterministic": "deterministic", duplicate: "new", "too-hard": "not too hard", "too-easy": "in band" };
 
+G.STAGES = { lemma: "Lemmas", lift: "Lifts", deduction: "Deduction tasks", abduction: "Abduction tasks", induction: "Induction tasks" };
+
 G.pages.funnel = async (root, ctx) => {
   const bars = G.h("div", { class: "funnels" });
   const list = G.h("div");
@@ -12,7 +14,7 @@ G.pages.funnel = async (root, ctx) => {
   const draw = async () => {
     const rows = (await ctx.ask("funnel", range())).filter((r) => !ctx.params.axis || r.axis === ctx.params.axis);
     if (!rows.length) { G.clear(bars, G.empty("No proposals in these steps", "Widen the range of steps.")); return; }
-    G.clear(bars, ["lemma", "lift"].map((stage) => {
+    G.clear(bars, Object.keys(G.STAGES).map((stage) => {
       const of = rows.filter((r) => r.stage === stage);
       return of.length > 0 && G.funnelCard(stage, of, ctx.params, (verdict) => { ctx.set({ stage, verdict }); draw(); examples(); });
     }));
@@ -35,7 +37,7 @@ G.pages.funnel = async (root, ctx) => {
     G.h("div", { class: "toolbar" },
       G.field("From step", { type: "number", min: 1, max: ctx.history.last, value: ctx.params.first_step || "", placeholder: "1", onchange: (e) => change("first_step")(e.target.value) }),
       G.field("to step", { type: "number", min: 1, max: ctx.history.last, value: ctx.params.last_step || "", placeholder: String(ctx.history.last), onchange: (e) => change("last_step")(e.target.value) }),
-      G.choice("Axis", ctx.params.axis, [["", "any"], ["io", "io"], ["f", "f"]], change("axis"))),
+      G.choice("Axis", ctx.params.axis, [["", "any"], ["io", "io"], ["f", "f"], ["free", "free"]], change("axis"))),
     bars, list]);
   await Promise.all([draw(), examples()]);
   return { onSteps: draw };
@@ -62,6 +64,6 @@ G.funnelCard = (stage, rows, params, onpick) => {
   const accepted = line("accepted", standing, 0, "accepted");
   accepted.classList.add("accepted");
   return G.h("section", { class: "card funnel" },
-    G.h("h2", null, G.shape(stage, { correct: 1, total: 2 }), `${stage === "lemma" ? "Lemmas" : "Lifts"}`, G.h("small", null, `${G.number(standing / total, "share")} accepted of ${total.toLocaleString("en-US")}; ${axes.map((a) => `${a} ${rows.filter((r) => r.axis === a).reduce((s, r) => s + r.count, 0)}`).join(", ")}`)),
+    G.h("h2", null, G.shape(stage, { correct: 1, total: 2 }), G.STAGES[stage], G.h("small", null, `${G.number(standing / total, "share")} accepted of ${total.toLocaleString("en-US")}; ${axes.map((a) => `${a} ${rows.filter((r) => r.axis === a).reduce((s, r) => s + r.count, 0)}`).join(", ")}`)),
     lines, accepted);
 };

@@ -89,7 +89,7 @@ G.ReportSource = class {
     for (const p of run.proposals) {
       if (p.step > last) continue;
       const c = counts[p.goalpost] ||= { lemmas: 0, lifts: 0, rejected: 0 };
-      c[p.verdict !== "accepted" ? "rejected" : p.stage === "lemma" ? "lemmas" : "lifts"] += 1;
+      c[p.verdict !== "accepted" ? "rejected" : ["lift", "induction"].includes(p.stage) ? "lifts" : "lemmas"] += 1;
     }
     return run.goalposts.map((g) => ({ ...g, ...(counts[g.id] || { lemmas: 0, lifts: 0, rejected: 0 }) }));
   }
