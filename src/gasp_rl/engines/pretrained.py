@@ -34,7 +34,10 @@ class FolderTokenizer:
                 "transformers' save_pretrained"
             )
         self.eos_id = eos_id
-        self._raw = RawTokenizer.from_file(str(path))
+        try:
+            self._raw = RawTokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise DataError(f"{path}: not a tokenizer: {_one_line(error)}") from error
         self._chat = _chat_tokenizer(folder)
 
     def encode(self, text: str) -> Tokens:
@@ -73,10 +76,13 @@ def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTr
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             base_of(folder), dtype=dtype, attn_implementation=ATTENTION, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{folder}: the model cannot be loaded: {_one_line(error)}") from error
     if is_adapter(folder):
         model = merge(model, folder)
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise DataError(f"{folder}: {name} holds numbers that are not finite; it cannot be used")
     torch.nn.Module.to(model, device).eval()  # in place; transformers wraps `to` for quantised ones
     _require_plain_decoder(model)
     return model
@@ -109,6 +115,20 @@ def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
     if not ids:
         raise DataError("the model's config.json names no eos_token_id: sampling would never stop")
     return tuple(ids)
+
+
+def require_rows(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
+    """Refuse a tokenizer that may write a token which the model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise DataError(
+            f"{folder}: its tokenizer has {len(tokenizer)} tokens, its model embeds {rows}; they "
+            "do not belong together"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{' '.join(str(error).split()):.300}"
 
 
 @torch.inference_mode()
