@@ -23,6 +23,7 @@ from gasp_rl.engines.pretrained import (
     copy_tokenizer,
     load_policy,
     load_weights,
+    require_rows,
     stop_ids,
 )
 from gasp_rl.engines.protocol import Caps, Completion, Row, SamplingParams, Tokenizer
@@ -70,7 +71,9 @@ class LocalEngine:
         if config.gradient_checkpointing:
             checkpoint_layers(self._model)
         self._stop_ids = stop_ids(self._model)
-        self.tokenizer: Tokenizer = FolderTokenizer(folder, self._stop_ids[0])
+        tokenizer = FolderTokenizer(folder, self._stop_ids[0])
+        require_rows(self._model, tokenizer, folder)
+        self.tokenizer: Tokenizer = tokenizer
         self._frozen: PreTrainedModel | None = None
         self._score, trained = self._trainer(config)
         self._optimizer = MasterOptimizer(trained, config.optimizer, config.offload_optimizer)
