@@ -31,10 +31,10 @@ _set_recursion, _recursion = sys.setrecursionlimit, sys.getrecursionlimit
 def execute(order: tuple[Any, ...], receive: Receive, send: Send) -> None:
     """Run one order: (kind, its arguments...)."""
     kind, *arguments = order
-    if kind in _CONVERSATIONS:
-        _CONVERSATIONS[kind](*arguments, receive, send)
+    if kind == "function":
+        send(run_function(*arguments))
     else:
-        send(_KINDS[kind](*arguments))
+        _KINDS[kind](*arguments, receive, send)
 
 
 def run_function(
@@ -121,14 +121,37 @@ def failure(error: BaseException, tag: bytes = frames.ERROR) -> bytes:
     return frames.pack(tag, text.encode("utf-8", "replace"))
 
 
-def run_stdin(code: str) -> bytes:
-    """Run a whole program as `__main__` with descriptors 0 and 1 already in place."""
+def share_compiled(compiled: types.CodeType, room: int, send: Send) -> None:
+    """Hand compiled code to the worker for the processes of further tests, in a VALUE frame.
+
+    The worker may trust that the first frame is this one, because nothing of the program has run.
+    It is empty where the code is larger than `room`; `room` 0 sends nothing.
+    """
+    if room:
+        try:
+            data = marshal.dumps(compiled)
+        except ValueError:  # too deep for marshal
+            data = b""
+        send(frames.pack(frames.VALUE, data if len(data) <= room else b""))
+
+
+def run_stdin(code: str | bytes, room: int, receive: Receive, send: Send) -> None:
+    """Run a whole program as `__main__` with descriptors 0 and 1 already in place.
+
+    `code` is source, or compiled code that another test's process shared.
+    """
     namespace = _new_module("__main__")
     sys.argv = ["program.py"]
     try:
-        compiled = compile(code, "<program>", "exec", 0, True)
+        compiled = (
+            marshal.loads(code)
+            if isinstance(code, bytes)
+            else compile(code, "<program>", "exec", 0, True)
+        )
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return failure(error, frames.COMPILE)
+        send(failure(error, frames.COMPILE))
+        return
+    share_compiled(compiled, room, send)
     result = _DONE
     try:
         exec(compiled, namespace)
@@ -144,22 +167,23 @@ def run_stdin(code: str) -> bytes:
                 stream.flush()
     except BaseException as error:
         result = failure(error)
-    return result
+    send(result)
 
 
-def run_lcb(code: str, stdin: str) -> bytes:
+def run_lcb(code: str | bytes, stdin: str, room: int, receive: Receive, send: Send) -> None:
     """Run a program on standard input as LiveCodeBench does; one VALUE frame: what it printed."""
     try:
-        function = lcb.load(code)
+        compiled = marshal.loads(code) if isinstance(code, bytes) else lcb.compiled(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return failure(error, frames.COMPILE)
-    except BaseException as error:
-        return failure(error)
+        send(failure(error, frames.COMPILE))
+        return
+    share_compiled(compiled, room, send)
     try:
-        printed = lcb.call(function, stdin)
+        printed = lcb.call(lcb.load(compiled), stdin)
     except BaseException as error:
-        return failure(error)
-    return frames.pack(frames.VALUE, printed.encode("utf-8", "replace")) + _DONE
+        send(failure(error))
+    else:
+        send(frames.pack(frames.VALUE, printed.encode("utf-8", "replace")) + _DONE)
 
 
 def run_tests(tests: str, receive: Receive, send: Send) -> None:
@@ -202,12 +226,12 @@ def _new_module(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-_KINDS: dict[str, Callable[..., bytes]] = {
-    "function": run_function,
+_KINDS: dict[str, Callable[..., None]] = {
     "stdin": run_stdin,
     "lcb": run_lcb,
+    "tests": run_tests,
+    "served": run_served,
 }
-_CONVERSATIONS: dict[str, Callable[..., None]] = {"tests": run_tests, "served": run_served}
 
 
 def prepare(seed: int) -> None:

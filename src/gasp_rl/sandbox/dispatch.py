@@ -76,8 +76,7 @@ class Dispatcher:
         except BaseException:
             self._end_workers()
             raise
-        standing = " ".join(layer.name for layer in self.layers if layer.on)
-        self.stamp = Result(verdict=Verdict.OK, layers=standing, unsafe=config.unsafe)
+        self.stamp = self._stamp()
         self.thread = threading.Thread(target=self._serve, name="gasp-sandbox", daemon=True)
         self.thread.start()
 
@@ -148,6 +147,11 @@ class Dispatcher:
                 raise SandboxError(
                     f"sandbox.require={require}, but {layer.name} is off: {layer.detail}"
                 )
+
+    def _stamp(self) -> Result:
+        """What every result says about the walls around its program."""
+        standing = " ".join(layer.name for layer in self.layers if layer.on)
+        return Result(verdict=Verdict.OK, layers=standing, unsafe=self.config.unsafe)
 
     def _end_workers(self) -> None:
         for worker in self.workers.values():

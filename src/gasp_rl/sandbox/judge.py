@@ -4,6 +4,7 @@ import functools
 import json
 import marshal
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from gasp_rl.sandbox import canonical, frames, grading
 from gasp_rl.sandbox.jobs import Verdict
 from gasp_rl.sandbox.program import Limits, Program, Run
+from gasp_rl.sandbox.zygote import RICH_MODULES
 
 Tests = tuple[tuple[Verdict, str], ...]
 
@@ -155,9 +157,20 @@ def _deduct(runner: Runner, limits: Limits, answer: str, expected: bytes) -> Rul
 
 def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -> Ruling:
     run_one = _true_process if grader == "real" else _as_livecodebench
+    flavour = "rich" if _RICH_WORDS & set(_WORD.findall(code)) else "first"
     results: list[tuple[Verdict, str]] = []
-    for stdin, expected in tests:
-        printed, failure, detail = run_one(runner, limits, code, stdin)
+    program: str | bytes = code
+    for number, (stdin, expected) in enumerate(tests):
+        shares = number == 0 and len(tests) > 1
+        room = min(_SHARED_BYTES, limits.output_bytes // 2) if shares else 0
+        run = run_one(runner, limits, flavour, program, stdin, room)
+        if flavour == "first" and _lacks_module(run):
+            flavour = "rich"
+            run = run_one(runner, limits, flavour, program, stdin, room)
+        if room and run.frames[:1] and run.frames[0][0] == frames.VALUE:
+            program = run.frames[0][1] or code
+            run = run._replace(frames=run.frames[1:])
+        printed, failure, detail = _printed(run, grader)
         if failure is None:
             right = grading.same_lines(printed, expected)
             failure = Verdict.OK if right else Verdict.WRONG_ANSWER
@@ -167,18 +180,28 @@ def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -
     return _summary(tuple(results), max(len(tests), 1))
 
 
+_WORD = re.compile(r"[A-Za-z]\w*")
+_RICH_WORDS = frozenset(name.partition(".")[0] for name in (*RICH_MODULES, "threading"))
+_SHARED_BYTES = 1 << 19  # of compiled code, which the first test's process hands over to the rest
+
+
 def _true_process(
-    runner: Runner, limits: Limits, code: str, stdin: str
-) -> tuple[str, Verdict | None, str]:
+    runner: Runner, limits: Limits, flavour: str, program: str | bytes, stdin: str, room: int
+) -> Run:
     data = stdin.encode("utf-8", "surrogateescape")
-    run = runner.run("rich", marshal.dumps(("stdin", code)), limits, data)
-    return run.stdout.decode("utf-8", "replace"), *_failure(run, exit_is_fine=True)
+    return runner.run(flavour, marshal.dumps(("stdin", program, room)), limits, data)
 
 
 def _as_livecodebench(
-    runner: Runner, limits: Limits, code: str, stdin: str
-) -> tuple[str, Verdict | None, str]:
-    run = runner.run("rich", marshal.dumps(("lcb", code, stdin)), limits)
+    runner: Runner, limits: Limits, flavour: str, program: str | bytes, stdin: str, room: int
+) -> Run:
+    return runner.run(flavour, marshal.dumps(("lcb", program, stdin, room)), limits)
+
+
+def _printed(run: Run, grader: str) -> tuple[str, Verdict | None, str]:
+    """What it printed, and why it did not end well, or None."""
+    if grader == "real":
+        return run.stdout.decode("utf-8", "replace"), *_failure(run, exit_is_fine=True)
     values, failure, detail = _outputs(run, 1)
     return b"".join(values).decode("utf-8", "replace"), failure, detail
 
@@ -224,7 +247,8 @@ def _conversation(
         stopped = program.wait(for_any=True)
         answered = 1
         ready = stopped is None and program.frames[:1] == [(frames.VALUE, b"")]
-        while ready and t.wait(for_any=True) is None:
+        overdue = None
+        while ready and (overdue := t.wait(for_any=True)) is None:
             if not t.frames or t.frames[-1][0] != frames.CALL:
                 break
             program.send(t.frames[-1][1])
@@ -235,7 +259,7 @@ def _conversation(
             tag, payload = program.frames[answered]
             answered += 1
             t.send(tag + payload)
-        tested = t.end()
+        tested = t.end(overdue)
         verdict_of_tests, detail = _failure(tested)
         lost = not ready or stopped is not None or len(program.frames) < answered
         end = program.end(stopped)

@@ -39,8 +39,8 @@ def namespace() -> dict[str, Any]:
     return dict(_names())
 
 
-def load(code: str) -> types.FunctionType:
-    """Compile a program on standard input into the function that one test calls."""
+def compiled(code: str) -> types.CodeType:
+    """Code of a module whose `wrapped_function` is the program on standard input."""
     tree = _flat(ast.parse(code))
     imports = [s for s in tree.body if isinstance(s, ast.Import | ast.ImportFrom)]
     if any(isinstance(s, ast.ImportFrom) and s.module == "__future__" for s in imports):
@@ -51,13 +51,19 @@ def load(code: str) -> types.FunctionType:
     wrapper.body = rest or wrapper.body
     # Through text, as there: unparsing changes what some programs mean.
     text = ast.unparse(ast.fix_missing_locations(ast.Module([*imports, wrapper], [])))
+    if "class Solution" in code:  # it stands inside of the function: this raises, as there
+        text += "\nwrapped_function = Solution().wrapped_function"
+    return compile(text, "<program>", "exec", 0, True)
+
+
+def load(code: types.CodeType) -> types.FunctionType:
+    """The function that one test calls."""
     module = types.ModuleType("tmp_sol")
     sys.modules["tmp_sol"] = module
     module.__dict__.update(namespace(), __name__="tmp_sol")
     sys.setrecursionlimit(RECURSION_LIMIT)
-    exec(compile(text, "<program>", "exec", 0, True), module.__dict__)
-    holder = module.Solution() if "class Solution" in code else module
-    function: types.FunctionType = holder.wrapped_function
+    exec(code, module.__dict__)
+    function: types.FunctionType = module.wrapped_function
     return function
 
 
@@ -73,7 +79,7 @@ def call(function: Any, stdin: str) -> str:
     builtins.quit = os.kill = os.system = None  # type: ignore[assignment]
     builtins.open = _no_open
     captured = io.StringIO()
-    sys.stdin, sys.stdout = _Stdin(stdin), captured  # type: ignore[assignment]
+    sys.stdin, sys.stdout = _Stdin(stdin), captured
     with contextlib.suppress(SystemExit):
         function()
     return captured.getvalue()

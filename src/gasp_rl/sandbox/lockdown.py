@@ -10,7 +10,6 @@ import ctypes
 import errno
 import os
 import resource
-import signal
 from typing import NamedTuple
 
 from gasp_rl.sandbox import seccomp
@@ -38,6 +37,7 @@ class Plan(NamedTuple):
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+SIGKILL = 9  # a plain int: the enumeration would be touched in every program
 _MACHINE = os.uname().machine
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -86,7 +86,7 @@ def install_filter(plan: Plan, *, again: bool) -> Wall:
 
 def die_with_parent() -> None:
     """Be killed when the parent dies. Changing ids clears this, so it comes after them."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _namespaces(plan: Plan) -> Wall:

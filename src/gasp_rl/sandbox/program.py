@@ -22,6 +22,7 @@ IDLE_SECONDS = 2.0
 """A program that has slept for this long in all is stopped: nothing will come to wake it."""
 _QUICK = struct.pack("ll", 0, 20_000)  # most programs answer within one receive of 20 ms
 _CHUNK = 1 << 18
+_THREADS_LOOKED_AT = 16
 
 
 class ZygoteError(RuntimeError):
@@ -90,7 +91,7 @@ class Zygote:
 
     def forked(self) -> int:
         """The pid of the program that `fork` asked for. It stays valid until `reap`."""
-        (pid,) = FORKED.unpack(self._answer(FORKED.size))
+        pid: int = FORKED.unpack(self._answer(FORKED.size))[0]
         if pid < 0:
             raise ZygoteError(f"a zygote cannot fork: {os.strerror(-pid)}")
         return pid
@@ -183,10 +184,12 @@ class Program:
         clock.wake()
         poll = select.poll()
         poll.register(self._job, select.POLLOUT)
-        while clock.verdict() is None:
-            if poll.poll(clock.pause_ms()):
+        while True:
+            verdict = clock.verdict()
+            if poll.poll(0 if verdict else clock.pause_ms()):
                 return True
-        return False
+            if verdict:
+                return False
 
     def wait(self, *, for_any: bool = False) -> Verdict | None:
         """Collect frames up to the program's last word (`for_any`: up to any frame) or its end.
@@ -248,13 +251,18 @@ class Program:
         poll = self._poll()
         while True:
             verdict = clock.verdict()
-            if verdict is not None:
+            if verdict is Verdict.TIMEOUT_CPU:
                 return verdict
-            for descriptor, _ in poll.poll(clock.pause_ms()):
+            events = poll.poll(0 if verdict else clock.pause_ms())
+            if verdict and not events:
+                return verdict
+            for descriptor, _ in events:
                 if descriptor == self.guard.descriptor:
                     if self.guard.asks():
                         return Verdict.CANCELLED
-                elif descriptor == self.stdout_fd:
+                    continue
+                clock.forgive()
+                if descriptor == self.stdout_fd:
                     if self._drain():
                         return Verdict.OUTPUT_LIMIT
                     if self._stdout_closed:
@@ -310,45 +318,61 @@ def _streams(stdin: bytes) -> tuple[int, list[int]]:
 
 
 class _Clock:
-    """Decides when a running program has had enough CPU or wall time."""
+    """Decides when a running program has had enough CPU or wall time.
+
+    Wall time counts only while somebody waits for the program, and not while it stands in the
+    queue for a core: a busy machine is no fault of the program's. Where the kernel does not tell
+    how long it queued (`/proc/PID/schedstat`), its state at each look stands in.
+    """
 
     def __init__(self, pid: int, limits: Limits) -> None:
         self.pid, self.limits = pid, limits
         self.clock_id = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
-        self.started = self.looked = time.monotonic()
-        self.cpu = self.idle = 0.0
+        self.looked = time.monotonic()
+        self.cpu = self.queued = self.wall = self.idle = 0.0
+        self.last_wall = self.last_idle = 0.0
 
     def wake(self) -> None:
         """A new wait begins: the time since the last look was not the program's."""
         self.looked = time.monotonic()
 
     def verdict(self) -> Verdict | None:
-        now = time.monotonic()
-        cpu_then = self.cpu
+        now, cpu, queued = time.monotonic(), self.cpu, self.queued
         try:
             self.cpu = time.clock_gettime(self.clock_id)
         except OSError:
             return None  # it is dead; the socket will say so
         if self.cpu >= self.limits.cpu_seconds:
             return Verdict.TIMEOUT_CPU
-        if now - self.started >= self.limits.wall_seconds:
-            return Verdict.TIMEOUT_WALL
-        if not self._is_runnable():
-            self.idle += max(now - self.looked - (self.cpu - cpu_then), 0.0)
+        wants_core = self._look_at_threads()
+        self.last_wall = max(now - self.looked - (self.queued - queued), 0.0)
+        self.last_idle = 0.0 if wants_core else max(self.last_wall - (self.cpu - cpu), 0.0)
+        self.wall += self.last_wall
+        self.idle += self.last_idle
         self.looked = now
-        return Verdict.TIMEOUT_WALL if self.idle >= IDLE_SECONDS else None
+        over = self.wall >= self.limits.wall_seconds or self.idle >= IDLE_SECONDS
+        return Verdict.TIMEOUT_WALL if over else None
+
+    def forgive(self) -> None:
+        """The program had answered before the last look: the delay was ours."""
+        self.wall -= self.last_wall
+        self.idle -= self.last_idle
+        self.last_wall = self.last_idle = 0.0
 
     def pause_ms(self) -> float:
         return 1000 * min(max(self.limits.cpu_seconds - self.cpu, 0.002), 0.25)
 
-    def _is_runnable(self) -> bool:
-        """One of its threads wants CPU but gets none: that is no fault of the program's."""
+    def _look_at_threads(self) -> bool:
+        """Note how long they queued; whether one of them wants a core now."""
         folder = f"/proc/{self.pid}/task"
+        wants_core = False
         try:
-            for thread in os.listdir(folder):
+            for thread in sorted(os.listdir(folder), key=int)[:_THREADS_LOOKED_AT]:
                 with open(f"{folder}/{thread}/stat", "rb") as file:
-                    if file.read().rpartition(b")")[2].split()[0] in (b"R", b"D"):
-                        return True
+                    state = file.read().rpartition(b")")[2].split()[0]
+                wants_core = wants_core or state in (b"R", b"D")
+                with open(f"{folder}/{thread}/schedstat", "rb") as file:
+                    self.queued = max(self.queued, int(file.read().split()[1]) / 1e9)
         except (OSError, IndexError):
-            return False
-        return False
+            return wants_core
+        return wants_core

@@ -7,7 +7,7 @@ that hold nothing but pure, public names. These rules add to the walls of the pr
 replace any.
 """
 
-import _string
+import _string  # type: ignore[import-not-found]
 import ast
 import builtins
 import enum
@@ -30,9 +30,8 @@ _IMPURE = frozenset(
     _words("""time os sys threading multiprocessing subprocess socket asyncio secrets uuid tempfile
     pathlib shutil signal platform getpass urllib http requests logging io""")
 )
-_PARTIAL: Mapping[
-    str, Iterable[str]
-] = {  # impure modules with a pure part that programs like to import
+#: impure modules with a pure part that programs like to import
+_PARTIAL: Mapping[str, Iterable[str]] = {
     "os": (),
     "os.path": _words("join basename dirname split splitext normpath commonprefix isabs sep"),
     "sys": _words("maxsize float_info setrecursionlimit maxunicode"),
@@ -190,7 +189,7 @@ def _stand_in(name: str) -> types.ModuleType:
     real = importlib.import_module(name)
     names: Iterable[str]
     if name in _PARTIAL or name in _ONLY:
-        names = _PARTIAL.get(name) or _ONLY.get(name, ())
+        names = _PARTIAL.get(name) or _ONLY.get(name) or ()
     else:
         names = getattr(real, "__all__", None) or [n for n in dir(real) if n[0] != "_"]
     for public in names:
@@ -213,7 +212,7 @@ class _ByClass(enum.EnumMeta):
             raise TypeError("teacher programs write an enumeration as a class")
         return super().__call__(value)
 
-    _create_ = _convert_ = None  # type: ignore[assignment]
+    _create_ = _convert_ = None
 
 
 class Enum(enum.Enum, metaclass=_ByClass):

@@ -19,6 +19,7 @@ import struct
 import sys
 
 from gasp_rl.sandbox import child, lockdown, seccomp
+from gasp_rl.sandbox.syscalls import AUDIT_ARCH
 
 _words = str.split
 
@@ -54,7 +55,7 @@ def main(control: int, seed: int, site: list[str]) -> None:
     walls, second_filter = lockdown.lock(plan)
     machine = os.uname().machine
     extra = None
-    if second_filter and "seccomp" not in plan.skip and machine in seccomp.AUDIT_ARCH:
+    if second_filter and "seccomp" not in plan.skip and machine in AUDIT_ARCH:
         extra = seccomp.Installer(seccomp.no_fork_filter(machine, threads=plan.rich))
     fork = getattr(ctypes.PyDLL(None), "_Fork", os.fork)
     gc.collect()
@@ -121,30 +122,37 @@ def _become_program(
     if os.getppid() != zygote:
         os._exit(1)
     job, *streams = descriptors
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, job)
-    inbox = _Inbox(socket)
-    order = marshal.loads(inbox.receive())
+    link = _Link(job)
+    order = marshal.loads(link.receive())
     if streams:
         child.adopt_streams(streams)
-    child.execute(order, inbox.receive, socket.sendall)
+    child.execute(order, link.receive, link.send)
     os._exit(0)
 
 
-class _Inbox:
-    """Messages from the worker: a 4-byte length and that many bytes."""
+class _Link:
+    """The job socket seen from the program's process: its bare descriptor, for a socket object
+    would touch more memory, and each page touched first after a fork costs microseconds."""
 
-    def __init__(self, socket: _socket.socket) -> None:
-        self.socket = socket
-        self.buffer = b""
+    __slots__ = ("buffer", "job", "read", "write")
+
+    def __init__(self, job: int) -> None:
+        self.job, self.buffer = job, b""
+        self.read, self.write = os.read, os.write  # whatever the program does to `os`
 
     def receive(self) -> bytes:
-        buffer = self.buffer or self.socket.recv(65536)
-        end = 4 + int.from_bytes(buffer[:4], "little")
-        while len(buffer) < max(end, 4):
-            more = self.socket.recv(1 << 20)
+        """A message from the worker: a 4-byte length and that many bytes."""
+        buffer = self.buffer or self.read(self.job, 4096)
+        while len(buffer) < 4 or len(buffer) < 4 + int.from_bytes(buffer[:4], "little"):
+            more = self.read(self.job, 1 << 20)
             if not more:
                 os._exit(1)
             buffer += more
-            end = 4 + int.from_bytes(buffer[:4], "little")
+        end = 4 + int.from_bytes(buffer[:4], "little")
         self.buffer = buffer[end:]
         return buffer[4:end]
+
+    def send(self, data: bytes) -> None:
+        sent = self.write(self.job, data)
+        while sent < len(data):
+            sent += self.write(self.job, data[sent : sent + (1 << 20)])
