@@ -82,7 +82,9 @@ def load_policy(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTr
         model = merge(model, folder)
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
-            raise DataError(f"{folder}: {name} holds numbers that are not finite; it cannot be used")
+            raise DataError(
+                f"{folder}: {name} holds numbers that are not finite; it cannot be used"
+            )
     torch.nn.Module.to(model, device).eval()  # in place; transformers wraps `to` for quantised ones
     _require_plain_decoder(model)
     return model
@@ -117,7 +119,7 @@ def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def require_rows(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
+def require_rows(model: PreTrainedModel, tokenizer: FolderTokenizer, folder: Path) -> None:
     """Refuse a tokenizer that may write a token which the model has no embedding for."""
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
