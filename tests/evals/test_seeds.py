@@ -48,7 +48,7 @@ def test_intervals_cover_the_true_difference_about_as_often_as_they_say(
     seeds: int, spread: float
 ) -> None:
     """The gain differs from question to question, so that questions matter besides seeds."""
-    draw, hits, trials = np.random.default_rng(7), 0, 300
+    draw, hits, trials = np.random.default_rng(7), 0, 150
     for _ in range(trials):
         hard_Q = draw.normal(0.4, 0.2, 60)
         gains_Q = draw.normal(0.1, 0.15, 60)
@@ -56,10 +56,10 @@ def test_intervals_cover_the_true_difference_about_as_often_as_they_say(
         other = simulated(draw, seeds, hard_Q + gains_Q, 0.0, spread)
         estimate = difference_over_seeds(base, other)
         hits += estimate.low <= 0.1 <= estimate.high
-    assert 0.92 <= hits / trials <= 0.99
+    assert 0.91 <= hits / trials <= 0.995
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.integers(1, 4).flatmap(
         lambda s: arrays(np.float64, (s, 7), elements=st.floats(0, 1, width=32))

@@ -13,7 +13,7 @@ from statistics import fmean
 from gasp_rl.config import Config
 from gasp_rl.evals.passk import pass_at_k
 from gasp_rl.evals.policy import Policy
-from gasp_rl.methods.controls import VALIDATION_SAMPLES, commit_measured, load_test, measure_at
+from gasp_rl.methods.controls import commit_measured, load_test, measure_at
 from gasp_rl.methods.loop import goalpost_records
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.rng import seed_for
@@ -21,7 +21,7 @@ from gasp_rl.store.progress import Progress
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.records import EvalRecord
 from gasp_rl.store.run import RunStore
-from gasp_rl.studies.study import Selection
+from gasp_rl.studies.study import Selection, Study
 
 CANDIDATE = "checkpoint"
 """Policy name of validation counts that a checkpoint is chosen by."""
@@ -35,12 +35,12 @@ class Shown:
     temperature: float
 
 
-def fingerprint(selections: Sequence[Selection], config: Config) -> str:
+def fingerprint(study: Study, config: Config) -> str:
     """What a measurement covers; a run that holds this note is measured."""
-    return f"{','.join(selections)} x {config.eval.samples}"
+    return f"{','.join(study.selections)} x {config.eval.samples}"
 
 
-def measure_run(path: Path, selections: Sequence[Selection], progress: Progress) -> None:
+def measure_run(path: Path, study: Study, progress: Progress) -> None:
     """Choose checkpoints and temperatures on validation questions, then sample test and goalposts.
 
     The store's note `chosen` then says which checkpoint and temperature each selection shows.
@@ -52,8 +52,9 @@ def measure_run(path: Path, selections: Sequence[Selection], progress: Progress)
         name = "trained" if weights else "base"
         for step in sorted(weights) or [0]:
             for temperature in config.eval.temperatures:
-                _try_candidate(store, session, weights, Shown(step, temperature), progress)
-        chosen = choose(store.reader, selections, max(weights, default=0), config)
+                candidate = Shown(step, temperature)
+                _try_candidate(store, session, study, weights, candidate, progress)
+        chosen = choose(store.reader, study.selections, max(weights, default=0), config)
         test = load_test(config)
         for shown in sorted(set(chosen.values())):
             if not _is_shown(store.reader, shown, name):
@@ -63,7 +64,7 @@ def measure_run(path: Path, selections: Sequence[Selection], progress: Progress)
                 commit_measured(store, session, test, measured, shown.step)
         notes = {s: {"step": c.step, "temperature": c.temperature} for s, c in chosen.items()}
         store.note("chosen", json.dumps(notes))
-        store.note("measured", fingerprint(selections, config))
+        store.note("measured", fingerprint(study, config))
 
 
 def choose(
@@ -95,6 +96,7 @@ def choose(
 def _try_candidate(
     store: RunStore,
     session: Session,
+    study: Study,
     weights: Mapping[int, Path],
     shown: Shown,
     progress: Progress,
@@ -110,7 +112,7 @@ def _try_candidate(
     progress.say(f"validation: step {shown.step} at temperature {shown.temperature}")
     policy = _policy(session, CANDIDATE, shown.temperature)
     seed = seed_for(session.config.seed, shown.step, "study/validation")
-    rates = policy.pass_rates(session.validation, VALIDATION_SAMPLES, seed)
+    rates = policy.pass_rates(session.validation, study.validation_samples, seed)
     store.commit_evals(
         [
             EvalRecord(

@@ -55,8 +55,10 @@ class Results:
         return [result for result in self.runs if result.run.arm == arm]
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """Column titles to labels, as the study wants them or one for each label."""
-        return self.plan.study.groups or {label: (label,) for label in dict.fromkeys(self.labels)}
+        """Column titles to labels, as the study wants them or one for each label; none is empty."""
+        each = {label: (label,) for label in dict.fromkeys(self.labels)}
+        wanted = self.plan.study.groups or each
+        return {title: labels for title, labels in wanted.items() if set(labels) & set(each)}
 
     def scores_SQ(
         self, arm: str, selection: Selection, labels: Sequence[str], k: int

@@ -113,7 +113,10 @@ class _Schedule:
 
     def _say_where(self, waiting: int) -> None:
         states = [state_of(self.plan, self.plan.run(name), self.folder) for name in self.active]
-        where = ", ".join(f"{s.run.name} {s.stage} step {s.step}" for s in states)
+        between = {"waiting": "starting", "stopped": "starting"}
+        where = ", ".join(
+            f"{s.run.name} {between.get(s.stage, s.stage)} step {s.step}" for s in states
+        )
         self.say(f"{where}; {waiting} waiting")
 
     def _stop(self, number: signal.Signals) -> None:
@@ -135,7 +138,7 @@ def state_of(plan: Plan, run: Run, folder: Path) -> RunState:
     with RunReader.open(path) as reader:
         info, step, spent = reader.info(), reader.last_step(), spent_by(reader)
     trained = not run.train or info.get("finished") == "yes"
-    if info.get("measured") == fingerprint(plan.study.selections, run.config):
+    if info.get("measured") == fingerprint(plan.study, run.config):
         stage, failure = "done", None
     elif running:
         stage, failure = "measuring" if trained else "training", None

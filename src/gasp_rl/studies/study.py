@@ -50,6 +50,8 @@ class Study(Section):
     """The arm that is compared with every other one as well; none leaves these out."""
     selections: tuple[Selection, ...] = Field(("pass@20", "last"), min_length=1)
     """Checkpoints to show; the first one is what differences and figures are about."""
+    validation_samples: int = Field(20, ge=1)
+    """Samples of each validation question for each checkpoint and temperature to choose from."""
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Column title to the labels (depths) of its questions; empty: one column for each label."""
     arms: tuple[Arm, ...] = Field(min_length=1)

@@ -40,7 +40,7 @@ def advance(plan: Plan, run: Run, folder: Path) -> None:
             RunStore.create(run.config, path).close()
     elif run.train and not _has_ended(path):
         resume(path, progress=LinesOnly())
-    measure_run(path, plan.study.selections, LinesOnly())
+    measure_run(path, plan.study, LinesOnly())
 
 
 def _has_ended(path: Path) -> bool:

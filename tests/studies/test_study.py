@@ -1,0 +1,231 @@
+"""A real tiny study on the miniature: its processes, a kill -9, an arm that fails, its report."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gasp_rl.config import load_config
+from gasp_rl.errors import ConfigError
+from gasp_rl.store.folder import holder_of
+from gasp_rl.store.reader import RunReader
+from gasp_rl.studies.measure import choose
+from gasp_rl.studies.report import write_study_report
+from gasp_rl.studies.results import gather
+from gasp_rl.studies.schedule import run_study, states
+from gasp_rl.studies.study import (
+    Plan,
+    Study,
+    load_study,
+    make_plan,
+    parse_study,
+    read_plan,
+    study_names,
+    write_plan,
+)
+
+ROLLOUTS = 40
+"""Two or three tiny steps."""
+
+TINY = {
+    "name": "tiny",
+    "seeds": [0, 1],
+    "main": "gasp",
+    "validation_samples": 1,
+    "budget": {"student_rollouts": ROLLOUTS},
+    "groups": {"depth 1-3": ["1", "2", "3"], "depth 4": ["4"], "elsewhere": ["none"]},
+    "overrides": [
+        "steps=6",
+        "data.limit=4",
+        "eval.samples=2",
+        "eval.every=2",
+        "eval.goalpost_samples=1",
+        "eval.validation_samples=1",
+        "eval.temperatures=[1.0]",
+        "probe.n=2",
+        "teacher.goalposts_per_round=4",
+        "teacher.proposals_per_prompt=4",
+        "student.tasks=2",
+        "student.attempts=2",
+        "sandbox.workers=1",
+        "store.checkpoint_every=1",
+        "store.keep_every=2",
+        "store.keep_rollouts=false",
+    ],
+    "arms": [
+        {"name": "base", "recipe": "miniature", "train": False},
+        {"name": "gasp", "recipe": "miniature"},
+    ],
+}
+
+
+def tiny(**changes: Any) -> Plan:
+    return make_plan(parse_study({**TINY, **changes}, "test"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """The study run to its end without a break."""
+    folder, plan = tmp_path_factory.mktemp("whole"), tiny()
+    write_plan(plan, folder)
+    said: list[str] = []
+    ended = run_study(plan, folder, 2, said.append)
+    assert [state.stage for state in ended] == ["done"] * 4, said
+    return plan, folder
+
+
+def facts(run: Path) -> dict[str, Any]:
+    """All that a run shows, wall times left out."""
+    with RunReader.open(run) as reader:
+        return {
+            "steps": [(step.step, step.metrics) for step in reader.steps()],
+            "evals": reader.evals(),
+            "goalposts": reader.goalpost_attempts(),
+            "chosen": reader.info()["chosen"],
+            "nodes": [node.program for node in reader.accepted()],
+        }
+
+
+def test_every_run_ends_with_its_budget_and_is_measured(whole: tuple[Plan, Path]) -> None:
+    plan, folder = whole
+    results = gather(plan, folder)
+    assert [result.run.name for result in results.runs] == [run.name for run in plan.runs]
+    for result in results.runs:
+        if result.run.train:
+            assert result.spent.student_rollouts >= ROLLOUTS
+            assert 1 <= result.steps < 6
+        else:
+            assert result.spent.student_rollouts == 0
+        for shown in result.chosen.values():
+            assert len(result.test[shown]) == len(results.questions) == 320
+            assert {rate.total for rate in result.test[shown]} == {2}
+            assert len(result.goalposts[shown]) == 4
+    with RunReader.open(folder / "runs" / "gasp-s0") as reader:
+        config, last = plan.run("gasp-s0").config, reader.last_step()
+        chosen = choose(reader, ("pass@20", "last"), last, config)
+        assert json.loads(reader.info()["chosen"])["pass@20"]["step"] == chosen["pass@20"].step
+        assert chosen["last"].step == last
+
+
+def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
+    pytest.importorskip("matplotlib")
+    plan, folder = whole
+    files = write_study_report(plan, folder)
+    first = [path.read_bytes() for path in files]
+    assert first == [path.read_bytes() for path in write_study_report(plan, folder)]
+    text = (folder / "report.md").read_text()
+    assert "| arm | pass@1 depth 1-3 | pass@2 depth 1-3 |" in text
+    assert "elsewhere" not in text
+    assert "Not complete" not in text
+    tree = json.loads((folder / "report.json").read_text())
+    rows = {row["arm"]: row for row in tree["selections"]["last"]["arms"]}
+    counts = []
+    for run in ("base-s0", "base-s1"):
+        with RunReader.open(folder / "runs" / run) as reader:
+            counts += [row for row in reader.evals("test") if row.label == "4"]
+    expected = sum(r.correct for r in counts) / sum(r.total for r in counts)
+    score = next(s for s in rows["base"]["scores"] if (s["group"], s["k"]) == ("depth 4", 1))
+    assert score["value"] == pytest.approx(expected)
+    assert len(tree["curves"]["gasp"]) == 2
+    figures = {path.name for path in files if path.suffix == ".svg"}
+    assert {"learning.svg", "pass-at-k.svg", "differences.svg"} <= figures
+
+
+def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None:
+    folder = whole[1]
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
+    said: list[str] = []
+    run_study(read_plan(folder), folder, 2, said.append)
+    assert said == ["tiny: 4 runs, 0 to do, 2 at a time"]
+    assert before == {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
+    with pytest.raises(ConfigError, match="begun with other settings"):
+        write_plan(tiny(budget={"student_rollouts": 41}), folder)
+
+
+def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fails(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    nowhere = {"name": "nowhere", "recipe": "miniature", "overrides": ["model.path=nowhere"]}
+    plan = tiny(seeds=[0], arms=[nowhere, TINY["arms"][1]])
+    write_plan(plan, tmp_path)
+    run = tmp_path / "runs" / "gasp-s0"
+    code = (
+        "import sys; from pathlib import Path; from gasp_rl.studies.schedule import run_study; "
+        "from gasp_rl.studies.study import read_plan; f = Path(sys.argv[1]); "
+        "run_study(read_plan(f), f, 2, print)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=dict(os.environ))
+    while not has_a_step(run):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while holder_of(run) is not None:  # its processes end by themselves
+        time.sleep(0.02)
+    assert states(plan, tmp_path)[1].stage == "stopped"
+
+    said: list[str] = []
+    failed, resumed = run_study(plan, tmp_path, 2, said.append)
+    assert failed.stage == "failed"
+    assert re.search("exit code 2; error: nowhere: no model folder here", failed.detail)
+    assert resumed.stage == "done"
+    assert facts(run) == facts(whole[1] / "runs" / "gasp-s0")
+    write_study_report(plan, tmp_path)
+    assert "without nowhere-s0 (failed)" in (tmp_path / "report.md").read_text()
+
+
+def has_a_step(run: Path) -> bool:
+    if not (run / "run.db").is_file():
+        return False
+    with RunReader.open(run) as reader:
+        return reader.last_step() >= 1
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_shipped_studies_resolve_to_arms_with_one_budget(name: str) -> None:
+    study, folder = load_study(name)
+    plan = make_plan(study, folder)
+    assert len(plan.runs) == len(study.seeds) * len(study.arms)
+    assert len({run.config.budget for run in plan.runs}) == 1
+    assert any(limit is not None for limit in study.budget.model_dump().values())
+    assert {run.config.engine.threads for run in plan.runs} == {1}
+    assert study.base_arm == "base"
+    for run in plan.runs:
+        assert run.config.store.keep_every == run.config.store.checkpoint_every > 0
+    assert [run.seed for run in plan.runs] == sorted(run.seed for run in plan.runs)
+
+
+def test_arms_differ_from_their_recipe_in_what_the_study_says_alone() -> None:
+    run = tiny().run("gasp-s1")
+    expected = load_config("miniature", TINY["overrides"]).model_dump()  # type: ignore[arg-type]
+    expected["budget"]["student_rollouts"] = ROLLOUTS
+    assert run.config.model_dump() == {**expected, "seed": 1, "name": "gasp-s1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"main": "gaps"}, "no arm is named 'gaps'"),
+        ({"seeds": [1, 1]}, "each be named once"),
+        ({"seeds": []}, "seeds"),
+        ({"armies": []}, "armies"),
+        ({"budget": {"student_rollouts": 0}}, "budget.student_rollouts"),
+        ({"selections": ["test"]}, "selections"),
+    ],
+)
+def test_wrong_studies_are_one_sentence(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        parse_study({**TINY, **changes}, "test")
+
+
+def test_unknown_studies_name_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match="miniature-main"):
+        load_study("minature")
+    assert isinstance(load_study("miniature")[0], Study)
