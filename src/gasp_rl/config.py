@@ -494,7 +494,7 @@ def _recipe_tree(recipe: str | Path, above: tuple[str, ...] = ()) -> tuple[dict[
     if origin in above:
         raise ConfigError(f"base goes in a circle: {' > '.join((*above, origin))}")
     tree = _parse_toml(text, origin)
-    base = tree.pop("base", None)
+    base: Any = tree.pop("base", None)
     if base is None:
         return tree, origin
     if not isinstance(base, str):

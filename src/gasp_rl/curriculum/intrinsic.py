@@ -14,6 +14,7 @@ from gasp_rl.config import IntrinsicConfig
 from gasp_rl.curriculum.program_text import parsed
 from gasp_rl.sandbox.canonical import LiteralError, parse_literal
 from gasp_rl.tasks import Induction
+from gasp_rl.types import Example
 
 _BRANCHES = (ast.If, ast.IfExp, ast.For, ast.While, ast.ExceptHandler, ast.comprehension, ast.And)
 _OPERATORS = (ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.stmt, ast.Call, ast.Subscript)
@@ -138,7 +139,7 @@ def _shape(program: str) -> list[str]:
     return [] if tree is None else [type(node).__name__ for node in ast.walk(tree)]
 
 
-def _pairs(task: Induction) -> Sequence:
+def _pairs(task: Induction) -> Sequence[Example]:
     return task.shown + task.hidden
 
 

@@ -48,8 +48,8 @@ class Renewal:
         self.retired += [TrainingQuestion(q) for q in self.active if q.id in done]
         self.active = [q for q in self.active if q.id not in done]
         self.reserve = [q.question for q in back] + self.reserve
-        for question in back:
-            self._passed[question.question.id] = 0
+        for returned in back:
+            self._passed[returned.question.id] = 0
         free = self.config.active - len(self.active)
         self.active, self.reserve = self.active + self.reserve[:free], self.reserve[free:]
 

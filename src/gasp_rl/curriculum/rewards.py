@@ -16,7 +16,7 @@ def learnability(p: float, a: float, b: float) -> float:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"pass rate {p} is outside [0, 1]")
-    return ((p / a) * ((1 - p) / (1 - a)) ** ((1 - a) / a)) ** b
+    return float(((p / a) * ((1 - p) / (1 - a)) ** ((1 - a) / a)) ** b)
 
 
 def band_rejection(pass_rate: PassRate, band: BandConfig) -> Rejection | None:

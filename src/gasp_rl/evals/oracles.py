@@ -55,7 +55,8 @@ def _close(got: Any, wanted: Any, atol: float) -> bool:
     if not (_is_number(got) and _is_number(wanted)):
         return bool(got == wanted)
     try:
-        return abs(got - wanted) <= atol + RTOL * abs(wanted) or (got != got and wanted != wanted)
+        near = abs(got - wanted) <= atol + RTOL * abs(wanted)
+        return bool(near or (got != got and wanted != wanted))
     except OverflowError:  # an int that no float can hold
         return False
 

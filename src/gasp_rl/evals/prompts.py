@@ -69,7 +69,8 @@ class Prompter:
 
     def answer(self, question: Question, completion: str) -> str:
         """The answer in a completion; "" where there is none."""
-        match self.style:
+        style = self.style
+        match style:
             case Style.CHAT:
                 return extract_answer(completion, Extraction.LAST_FENCE, question.form)
             case Style.THINK_ANSWER:
@@ -80,7 +81,8 @@ class Prompter:
     @property
     def stop(self) -> tuple[str, ...]:
         """Texts at which sampling may stop without losing anything."""
-        match self.style:
+        style = self.style
+        match style:
             case Style.CHAT:
                 return ()
             case Style.COMPLETION:

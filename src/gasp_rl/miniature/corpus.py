@@ -8,7 +8,7 @@ though lemma prompts show statements of any depth: what lies beyond must be lear
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from string import Template
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Corpus:
         "abduction": 0.18,
     }
 
-    def __init__(self, world: World, prompts: dict, random: np.random.Generator) -> None:
+    def __init__(self, world: World, prompts: dict[str, Any], random: np.random.Generator) -> None:
         self.world = world
         self.prompts = prompts
         self.random = random

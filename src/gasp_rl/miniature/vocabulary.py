@@ -5,8 +5,12 @@ it can still write programs that do not parse, do not run or do the wrong thing.
 """
 
 import re
+from typing import TYPE_CHECKING
 
 from gasp_rl.miniature.world import FAMILIES
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 
@@ -36,7 +40,7 @@ def words() -> list[str]:
     return list(dict.fromkeys([*HEADINGS, *digits, *phrases, *lines, *fences, *lists, *rest]))
 
 
-def build_tokenizer():
+def build_tokenizer() -> "Tokenizer":
     """A `tokenizers.Tokenizer`: split the text into the longest known pieces, one id each."""
     from tokenizers import Regex, Tokenizer
     from tokenizers.decoders import Fuse

@@ -282,7 +282,7 @@ WORLDS = {world.name: world for world in (SKEWED, FLAT)}
 
 def _normal(weights: Sequence[float]) -> np.ndarray:
     array = np.asarray(weights, dtype=np.float64)
-    return array / array.sum()
+    return np.asarray(array / array.sum())
 
 
 def draw_pipeline(

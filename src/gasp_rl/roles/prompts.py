@@ -25,6 +25,10 @@ _STUDENT = ("induction", "deduction", "abduction")
 _TEACHER = ("lemma_io", "lemma_f", "lift_io", "lift_f")
 
 
+Fields = Mapping[str, str | Sequence[Example]]
+"""What a template's placeholders stand for: texts, and examples that are rendered."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptBook:
     """Templates with `$fields`; substitution happens once, so model text is never a template."""
@@ -43,7 +47,7 @@ class PromptBook:
     def question(self, question: Question) -> str:
         """What the student is asked about a real problem."""
         if question.form is Form.FUNCTION and not question.starter_code:
-            fields = {"message": question.statement, "examples": question.shown}
+            fields: Fields = {"message": question.statement, "examples": question.shown}
             return self._fill(self.student_templates["induction"], fields)
         name = "program" if question.form is Form.STDIN else "method"
         if name not in self.student_templates:
@@ -59,7 +63,7 @@ class PromptBook:
         statement = goalpost.statement
         if goalpost.starter_code:
             statement = f"{statement}\n\n{goalpost.starter_code}"
-        fields = {"message": statement, "examples": goalpost.shown}
+        fields: Fields = {"message": statement, "examples": goalpost.shown}
         return self._teacher(f"lemma_{axis}", fields, inputs)
 
     def lift(self, lemma: Induction, axis: Axis, inputs: int) -> str:
@@ -68,7 +72,11 @@ class PromptBook:
             raise TypeError(
                 f"a lift is written from a lemma's task, not from {type(lemma).__name__}"
             )
-        fields = {"message": lemma.message, "program": lemma.program, "examples": lemma.shown}
+        fields: Fields = {
+            "message": lemma.message,
+            "program": lemma.program,
+            "examples": lemma.shown,
+        }
         return self._teacher(f"lift_{axis}", fields, inputs)
 
     def propose(
@@ -91,17 +99,19 @@ class PromptBook:
 
     def describe(self, given: Induction, inputs: int) -> str:
         """Ask for a message and inputs from which a given program can be inferred."""
-        fields = {"message": given.message, "program": given.program, "examples": given.shown}
+        fields: Fields = {
+            "message": given.message,
+            "program": given.program,
+            "examples": given.shown,
+        }
         return self._teacher(f"propose_{Stage.INDUCTION}", fields, inputs)
 
     def _reference(self, task: Induction) -> str:
         pairs = (task.shown + task.hidden)[:1]
-        fields = {"message": task.message, "program": task.program, "examples": pairs}
+        fields: Fields = {"message": task.message, "program": task.program, "examples": pairs}
         return self._fill(self.reference, fields).strip("\n")
 
-    def _teacher(
-        self, name: str, fields: Mapping[str, str | Sequence[Example]], inputs: int
-    ) -> str:
+    def _teacher(self, name: str, fields: Fields, inputs: int) -> str:
         if name not in self.teacher_templates:
             raise DataError(f"prompts {self.version!r} have no teacher template {name!r}")
         form = Template(self.teacher_templates.get("form", "")).safe_substitute(inputs=inputs)
@@ -112,7 +122,7 @@ class PromptBook:
         }
         return self._fill(self.teacher_templates[name], {**own, **fields})
 
-    def _fill(self, template: str, fields: Mapping[str, str | Sequence[Example]]) -> str:
+    def _fill(self, template: str, fields: Fields) -> str:
         texts = {
             name: value if isinstance(value, str) else self._examples(value)
             for name, value in fields.items()

@@ -4,6 +4,7 @@ Each class says what the student sees (`seen`), how its answer is read (`parse`)
 job judges it (`job`). Values are literals in their canonical text, so expected outputs are bytes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,7 +109,7 @@ def retell(task: Induction, kind: TaskKind, random: np.random.Generator) -> Task
     return (Deduction if kind is TaskKind.DEDUCTION else Abduction)(task.program, example)
 
 
-def _reads(parser, text: str) -> bool:
+def _reads(parser: Callable[[str], object], text: str) -> bool:
     try:
         parser(text)
     except LiteralError:
