@@ -6,7 +6,9 @@ import numpy as np
 
 from gasp_rl.config import Config
 from gasp_rl.curriculum.axes import on_io_axis
+from gasp_rl.engines.protocol import Row
 from gasp_rl.engines.scripted import ScriptedEngine
+from gasp_rl.engines.two import TwoPolicies
 from gasp_rl.methods import loop
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.store.run import RunStore
@@ -109,6 +111,31 @@ def test_alignment_multiplies_the_rewards_of_accepted_proposals(
         else:
             assert half.reward == plain.reward
     assert 0 < metrics_of(runs[1])[0]["lemma/alignment"] < 1
+
+
+def test_a_teacher_of_its_own_learns_from_proposals_and_the_student_from_attempts(
+    config: Config, tmp_path: Path
+) -> None:
+    both = two_policies()
+    run = loop.train(with_keys(config, steps=2), tmp_path / "run", engine=both)
+    asked = {
+        role: {"You are a teacher" in both.tokenizer.decode(row.prompt) for row in rows}
+        for role, rows in (("student", trained(both.student)), ("teacher", trained(both.teacher)))
+    }
+    assert asked == {"student": {False}, "teacher": {True}}
+    assert both.teacher.version > 0
+    assert metrics_of(run)[0]["teacher/train/rows"] > 0
+    assert resumed_like_whole(config, tmp_path, make=two_policies)
+    saved = sorted((tmp_path / "broken" / "checkpoints").iterdir())[-1]
+    assert (saved / "teacher" / "scripted.json").is_file()
+
+
+def two_policies() -> TwoPolicies:
+    return TwoPolicies(ScriptedEngine(write), ScriptedEngine(write))
+
+
+def trained(engine: ScriptedEngine) -> list[Row]:
+    return [row for batch in engine.batches for row in batch]
 
 
 def test_extensions_resume_exactly(config: Config, tmp_path: Path) -> None:
