@@ -22,6 +22,12 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument(
+        "--qwen-layers",
+        type=int,
+        default=0,
+        help="decode: so many layers of Qwen2.5-Coder-0.5B's shape (24: all) instead",
+    )
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
     return parsed

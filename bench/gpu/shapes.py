@@ -47,8 +47,10 @@ SHAPES = {
 }
 
 
-def write_random(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> None:
-    """A model folder with normal weights of deviation 0.02; speed does not depend on them."""
+def random_model(
+    shape: Shape, device: str, dtype: torch.dtype, attention: str = "sdpa"
+) -> Qwen2ForCausalLM:
+    """Normal weights of deviation 0.02: speed does not depend on them."""
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
@@ -62,6 +64,7 @@ def write_random(shape: Shape, folder: Path, device: str, dtype: torch.dtype) ->
         eos_token_id=0,
         pad_token_id=0,
         dtype=dtype,
+        attn_implementation=attention,
     )
     generator = torch.Generator(device).manual_seed(0)
     with torch.device(device), no_init_weights():
@@ -73,6 +76,11 @@ def write_random(shape: Shape, folder: Path, device: str, dtype: torch.dtype) ->
                 weight.normal_(0, 0.02, generator=generator)
             else:
                 weight.fill_(1.0 if "norm" in name else 0.0)
-    model.save_pretrained(folder)
+    return model.eval()
+
+
+def write_random(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> None:
+    """A model folder of `random_model` and a tokenizer of one word for each token."""
+    random_model(shape, device, dtype).save_pretrained(folder)
     words = Tokenizer(WordLevel({f"w{i}": i for i in range(shape.vocabulary)}, "w0"))
     words.save(str(folder / "tokenizer.json"))
