@@ -544,8 +544,10 @@ def _over(defaults: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
     merged = dict(defaults)
     for key, value in tree.items():
         under = merged.get(key)
-        both = isinstance(under, dict) and isinstance(value, dict)
-        merged[key] = _over(under, value) if both else value
+        if isinstance(under, dict) and isinstance(value, dict):
+            merged[key] = _over(under, value)
+        else:
+            merged[key] = value
     return merged
 
 
