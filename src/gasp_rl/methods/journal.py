@@ -45,7 +45,7 @@ class Journal:
         self._counts: Counter[str] = Counter()
         self._updates: defaultdict[str, list[float]] = defaultdict(list)
         self._probe_ids: dict[int, list[str]] = {}
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
