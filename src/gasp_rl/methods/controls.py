@@ -44,16 +44,33 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Trained policy against its base, with the samples behind it."""
+    """Trained policy against its base, with the samples behind it.
+
+    labels, tags: of each test question: its difficulty, and what else tells questions apart.
+    """
 
     base: Measured
     trained: Measured
     labels: Sequence[str]
+    tags: Sequence[str]
     samples: int
 
     def groups(self, k: int) -> list[GroupResult]:
         """pass@k by label."""
-        return by_label(self.labels, self.base.test, self.trained.test, min(k, self.samples))
+        return self._by_label(range(len(self.labels)), k)
+
+    def tagged(self, k: int) -> dict[str, list[GroupResult]]:
+        """pass@k by label for the questions of each tag; empty when there is nothing to tell apart."""
+        tags = dict.fromkeys(self.tags)
+        if len(tags) < 2:
+            return {}
+        places = range(len(self.tags))
+        return {tag: self._by_label([i for i in places if self.tags[i] == tag], k) for tag in tags}
+
+    def _by_label(self, places: Sequence[int], k: int) -> list[GroupResult]:
+        labels = [self.labels[i] for i in places]
+        base, trained = ([m.test[i] for i in places] for m in (self.base, self.trained))
+        return by_label(labels, base, trained, min(k, self.samples))
 
 
 def compare_with_base(path: Path, progress: Progress, samples: int | None = None) -> Comparison:
@@ -73,7 +90,13 @@ def compare_with_base(path: Path, progress: Progress, samples: int | None = None
         trained = _measure("trained", session, test, n, progress)
         for measured, step in ((base, 0), (trained, points[0].step)):
             commit_measured(store, session, test, measured, step)
-    return Comparison(base=base, trained=trained, labels=[q.difficulty for q in test], samples=n)
+    return Comparison(
+        base=base,
+        trained=trained,
+        labels=[q.difficulty for q in test],
+        tags=[", ".join(q.tags) for q in test],
+        samples=n,
+    )
 
 
 def load_test(config: Config) -> list[Question]:

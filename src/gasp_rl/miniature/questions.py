@@ -21,6 +21,9 @@ SIZES: Mapping[str, Mapping[str, int]] = {
 }
 """Questions for each depth of a split."""
 
+GIVEN, OPEN = "constants given", "a constant open"
+"""Tags. No base model here infers an open constant: it guesses, and many samples hold a lucky guess."""
+
 EVERY_DEPTH = tuple(range(1, 10))
 
 
@@ -68,5 +71,6 @@ def as_question(question: MiniQuestion, id: str, source: str) -> Question:
         shown=pairs[: question.shown],
         hidden=pairs[question.shown :],
         difficulty=str(question.depth),
+        tags=(OPEN if any(step.hidden for step in question.pipeline) else GIVEN,),
         reference=program(question.pipeline),
     )

@@ -30,6 +30,8 @@ class ComparedPolicies(Protocol):
 
     def groups(self, k: int) -> list[GroupResult]: ...
 
+    def tagged(self, k: int) -> dict[str, list[GroupResult]]: ...
+
 
 def comparison_view(comparison: ComparedPolicies) -> str:
     """Text for a terminal, a log or a Markdown file."""
@@ -53,8 +55,26 @@ def comparison_view(comparison: ComparedPolicies) -> str:
             f"{twenty.base.value:.3f} | {twenty.trained.value:.3f} | "
             f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] |"
         )
+    for tag, groups in comparison.tagged(k).items():
+        lines += ["", *_tag_lines(tag, groups, k)]
     lines += ["", *_goalpost_lines(comparison), "", *_sentences(twenties, k)]
     return "\n".join(lines)
+
+
+def _tag_lines(tag: str, groups: list[GroupResult], k: int) -> list[str]:
+    """One kind of question alone: a mean over kinds can hide that they move apart."""
+    lines = [
+        f"| depth, {tag} | questions | pass@{k} base | pass@{k} trained | change |",
+        "|---|---|---|---|---|",
+    ]
+    for group in groups:
+        change = group.difference
+        lines.append(
+            f"| {group.label} | {group.base.questions} | {group.base.value:.3f} | "
+            f"{group.trained.value:.3f} | "
+            f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] |"
+        )
+    return lines
 
 
 def _goalpost_lines(comparison: ComparedPolicies) -> list[str]:
