@@ -113,7 +113,7 @@ def test_self_play_prompts_are_those_of_the_corpus() -> None:
         draw_question(7, SKEWED.pool_weights(), rng(0, 0, "test/prompt")), "q", "test"
     )
     tokenizer = build_tokenizer()
-    for axis in Axis:
+    for axis in (Axis.IO, Axis.F):
         prompt = book.lemma(question, axis, 5)
         assert tokenizer.token_to_id(UNKNOWN) not in tokenizer.encode(prompt).ids
         assert prompt != load_prompts().lemma(question, axis, 5)
