@@ -32,6 +32,7 @@ from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
 from gasp_rl.sandbox import Sandbox
+from gasp_rl.sandbox.cluster import open_sandbox
 from gasp_rl.store.records import StepRecord
 from gasp_rl.tasks import Form, Question, TrainingQuestion
 from gasp_rl.tasks.judge import Judge
@@ -70,7 +71,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     validation = load_validation(config)
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
-    with Sandbox(config.sandbox) as sandbox:
+    with open_sandbox(config.sandbox) as sandbox:
         engine = engine or _engines(config, folder)
         try:
             student = Student(engine, prompts, Judge(sandbox))
