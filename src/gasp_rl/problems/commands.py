@@ -98,12 +98,20 @@ def overlap(
     raise typer.Exit(1 if found else 0)
 
 
-def convert(on: str, out: Path, data: DataOption = None) -> None:
+def convert(
+    on: str,
+    out: Path,
+    data: DataOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
     """Write a set in our own format, with its tests and references (EvalPlus: computed)."""
+    from gasp_rl.errors import DataError
     from gasp_rl.problems.load import Source, default_cache, load_set
     from gasp_rl.problems.schema import write_questions
     from gasp_rl.sandbox import Sandbox
 
+    if out.exists() and not force:
+        raise DataError(f"{out}: exists; choose another name or pass --force")
     with Sandbox() as sandbox:
         found = load_set(on, Source(data, sandbox, default_cache()))
     write_questions(out, found.loaded.questions)
