@@ -31,11 +31,10 @@ from gasp_rl.miniature.world import describes
 from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
-from gasp_rl.sandbox import Sandbox
 from gasp_rl.sandbox.cluster import open_sandbox
 from gasp_rl.store.records import StepRecord
 from gasp_rl.tasks import Form, Question, TrainingQuestion
-from gasp_rl.tasks.judge import Judge
+from gasp_rl.tasks.judge import Judge, RunsJobs
 
 
 class Method(Protocol):
@@ -78,18 +77,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
             method: Method
             if config.method.startswith("gasp"):
-                checked = config.teacher.check_message == "controlled-english"
-                describer = describes if checked else None
-                other = engine.teacher if isinstance(engine, TwoPolicies) else None
-                teacher = Teacher(student, sandbox, buffers, config, describer, other)
-                real = None
-                if config.method == "gasp+rlvr":
-                    real = Rlvr(config, load_pool(config, without=goalposts), student)
-                by_id = {q.id: q for q in guides}
-                fresh = FreshSamples(config, student, buffers, guides)
-                measure = build_measure(config, student, buffers, fresh.solutions)
-                shaping = Shaping(config, buffers, sandbox, by_id, measure)
-                method = Gasp(config, fresh, student, teacher, shaping, real)
+                method = _gasp(config, goalposts, guides, student, sandbox, buffers)
             elif config.method == "azr":
                 method, guides = _azr(config, student, sandbox, buffers)
             else:
@@ -108,8 +96,31 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             engine.close()
 
 
+def _gasp(
+    config: Config,
+    goalposts: Sequence[Question],
+    guides: Sequence[Question],
+    student: Student,
+    sandbox: RunsJobs,
+    buffers: Buffers,
+) -> Gasp:
+    """The method with its teacher, and with what settings add to the paper's."""
+    engine = student.engine
+    checked = config.teacher.check_message == "controlled-english"
+    describer = describes if checked else None
+    other = engine.teacher if isinstance(engine, TwoPolicies) else None
+    teacher = Teacher(student, sandbox, buffers, config, describer, other)
+    fresh = FreshSamples(config, student, buffers, guides)
+    measure = build_measure(config, student, buffers, fresh.solutions)
+    shaping = Shaping(config, buffers, sandbox, {q.id: q for q in guides}, measure)
+    real = None
+    if config.method == "gasp+rlvr":
+        real = Rlvr(config, load_pool(config, without=goalposts), student)
+    return Gasp(config, fresh, student, teacher, shaping, real)
+
+
 def _azr(
-    config: Config, student: Student, sandbox: Sandbox, buffers: Buffers
+    config: Config, student: Student, sandbox: RunsJobs, buffers: Buffers
 ) -> tuple[Azr, list[Question]]:
     """The method and what stands at the root of its tree: the identity program."""
     identity = student.prompts.identity
@@ -201,6 +212,7 @@ def build_embedder(config: Config, engine: Engine) -> Embedder:
     if name == "policy":
         from gasp_rl.engines.embedders import HiddenStates, PolicyEmbedder
 
+        engine = engine.student if isinstance(engine, TwoPolicies) else engine
         if not isinstance(engine, HiddenStates):
             raise ConfigError(
                 "novelty.embedder=policy: this engine does not show hidden states; use hash or "
