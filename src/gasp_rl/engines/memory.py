@@ -12,6 +12,10 @@ from gasp_rl.errors import EngineError
 Result = TypeVar("Result")
 
 
+class OutOfMemory(EngineError):
+    """Memory ran out and nothing is left to divide. Other processes may not have run out."""
+
+
 class Budget:
     """How much is computed at once. It halves when memory runs out and stays there for the run.
 
@@ -28,7 +32,7 @@ class Budget:
     def spend(self, attempt: Callable[[int], Result], least: int) -> Result:
         """`attempt(size)`, again with half the size while memory runs out.
 
-        At `least` nothing is left to divide: then it is an `EngineError`. An attempt must leave
+        At `least` nothing is left to divide: then it is `OutOfMemory`. An attempt must leave
         nothing behind when it fails.
         """
         while True:
@@ -38,14 +42,14 @@ class Budget:
                 if not _out_of_memory(error):
                     raise
                 if not self._divisible:
-                    raise EngineError(
+                    raise OutOfMemory(
                         f"out of memory with {self._setting}={self.size}: several processes cannot "
                         "divide it on their own; set it lower and resume"
                     ) from error
                 reason = str(error).splitlines()[0]
             # Outside the handler, which holds the failed attempt's tensors by its traceback.
             if self.size <= least:
-                raise EngineError(
+                raise OutOfMemory(
                     f"out of memory with {self._setting} down to {self.size}, where nothing is "
                     f"left to divide ({reason}); take shorter completions, a smaller model, "
                     "engine.gradient_checkpointing=true or engine.lora_rank"

@@ -23,7 +23,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.local import TRAINING, WEIGHTS, LocalEngine, Score, Share, read_state
-from gasp_rl.engines.memory import Budget
+from gasp_rl.engines.memory import Budget, OutOfMemory
 from gasp_rl.engines.packing import Pair, micro_batches
 from gasp_rl.engines.pretrained import copy_tokenizer, load_policy
 from gasp_rl.engines.protocol import Completion, Row, SamplingParams
@@ -148,6 +148,7 @@ class LeadingEngine:
 
     def __init__(self, engine: ShardedEngine) -> None:
         self._engine = engine
+        self._together = True  # whether the others wait for a verb
         self.caps = engine.caps
         self.tokenizer = engine.tokenizer
 
@@ -158,8 +159,8 @@ class LeadingEngine:
     def sample(
         self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
     ) -> list[list[Completion]]:
-        _tell("sample", prompts_P, n, params)
-        return self._engine.sample(prompts_P, n, params)
+        completions: list[list[Completion]] = self._all("sample", prompts_P, n, params)
+        return completions
 
     def logprobs(
         self, rows: Sequence[tuple[Tokens, Tokens]], of: Literal["policy", "reference"] = "policy"
@@ -172,29 +173,39 @@ class LeadingEngine:
         return self._engine.hidden_means(texts, of)
 
     def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:
-        _tell("forward_backward", rows, loss)
-        return self._engine.forward_backward(rows, loss)
+        metrics: Metrics = self._all("forward_backward", rows, loss)
+        return metrics
 
     def optim_step(self, optim: OptimConfig) -> Metrics:
-        _tell("optim_step", optim)
-        return self._engine.optim_step(optim)
+        metrics: Metrics = self._all("optim_step", optim)
+        return metrics
 
     def publish(self) -> int:
-        _tell("publish")
-        return self._engine.publish()
+        version: int = self._all("publish")
+        return version
 
     def save(self, path: Path) -> None:
-        _tell("save", path)
-        self._engine.save(path)
+        self._all("save", path)
 
     def load(self, path: Path) -> None:
-        _tell("load", path)
-        self._engine.load(path)
+        self._all("load", path)
 
     def close(self) -> None:
-        """Let the other processes end."""
-        _tell("close")
-        self._engine.close()
+        """Let the other processes end. After a failure in this one alone they wait for something
+        else: then this process ends with its error, and torchrun ends them."""
+        if self._together:
+            self._all("close")
+
+    def _all(self, verb: str, *arguments: object) -> Any:
+        dist.broadcast_object_list([(verb, arguments)])
+        self._together = False
+        try:
+            result = getattr(self._engine, verb)(*arguments)
+        except GaspError as error:
+            self._together = not isinstance(error, OutOfMemory)
+            raise
+        self._together = True
+        return result
 
 
 def build_sharded(folder: Path, config: EngineConfig) -> LeadingEngine:
@@ -212,21 +223,19 @@ def build_sharded(folder: Path, config: EngineConfig) -> LeadingEngine:
 
 
 def follow(engine: ShardedEngine) -> None:
-    """Do what process 0 does, until it closes. What it raises is raised there, too."""
-    while True:
+    """Do what process 0 does, until it closes. What is wrong with a call is raised there, too; to
+    run out of memory is not, and ends this process."""
+    verb = ""
+    while verb != "close":
         told: list[Any] = [None]
         dist.broadcast_object_list(told)
         verb, arguments = told[0]
         try:
             getattr(engine, verb)(*arguments)
+        except OutOfMemory:
+            raise
         except GaspError:
             continue
-        if verb == "close":
-            return
-
-
-def _tell(verb: str, *arguments: object) -> None:
-    dist.broadcast_object_list([(verb, arguments)])
 
 
 class _Scorer(nn.Module):
