@@ -28,6 +28,7 @@ def arguments(description: str) -> argparse.Namespace:
         default=0,
         help="decode: so many layers of Qwen2.5-Coder-0.5B's shape (24: all) instead",
     )
+    parser.add_argument("--step", action="store_true", help="training: the rows of a real step")
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
     return parsed

@@ -1,6 +1,7 @@
 """Training speed: packed rows with shared prompts against one padded row for each sequence.
 
     python bench/training.py --threads 1
+    python bench/training.py --threads 1 --step    the rows of one real GASP step on the miniature
 
 Both compute the gradient of the same token-mean loss on the same rows (`--prompts` x `--samples`),
 in turns; the best round of each counts, and for the padded one the better of two micro-batches.
@@ -11,6 +12,7 @@ computed once) at the rate that this machine just showed.
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,12 @@ from shape import (
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from gasp_rl.config import EngineConfig, LossConfig
+from gasp_rl.config import EngineConfig, LossConfig, load_config
 from gasp_rl.engines.local import LocalEngine
 from gasp_rl.engines.protocol import Row
+from gasp_rl.methods.loop import train
+from gasp_rl.miniature import assets
+from gasp_rl.types import Metrics
 
 LOSS = LossConfig(name="policy-gradient")
 
@@ -51,6 +56,22 @@ def rows_of(questions: list[tuple[int, ...]], samples: int) -> list[Row]:
                 )
             )
     return rows
+
+
+def rows_of_a_step() -> list[Row]:
+    """What the first step of the recipe `miniature` trains on."""
+    kept: list[Row] = []
+
+    class Keeping(LocalEngine):
+        def forward_backward(self, rows: Sequence[Row], loss: LossConfig) -> Metrics:
+            kept.extend(rows)
+            return super().forward_backward(rows, loss)
+
+    config = load_config("miniature", ["steps=1", "eval.every=0"])
+    engine = Keeping(assets.model_folder("miniature"), config.engine)
+    with tempfile.TemporaryDirectory() as name:
+        train(config, Path(name) / "run", engine=engine)
+    return kept
 
 
 def baseline(model, rows: list[Row], micro_batch: int) -> None:
@@ -85,8 +106,11 @@ def engine_over(model) -> LocalEngine:
 def main() -> None:
     options = arguments(__doc__)
     rows = rows_of(prompts(options.prompts), options.samples)
+    if options.step:
+        rows = rows_of_a_step()
     tokens = sum(len(row.prompt) + len(row.tokens_T) for row in rows)
-    packed = sum(map(len, prompts(options.prompts))) + sum(len(row.tokens_T) - 1 for row in rows)
+    distinct = {row.prompt for row in rows}
+    packed = sum(map(len, distinct)) + sum(len(row.tokens_T) - 1 for row in rows)
     model = miniature_shape("sdpa")
     engine = engine_over(model)
     contenders = {
@@ -103,7 +127,7 @@ def main() -> None:
                 best[name] = max(best[name], tokens / (time.perf_counter() - begin))
     operations = 3 * 2 * matmul_parameters() * packed
     floor = tokens / (operations / matmul_rate(8192, options.dtype))
-    print(f"{options.prompts} prompts x {options.samples} samples, {options.threads} thread(s)")
+    print(f"{len(rows)} rows of {len(distinct)} prompts, {options.threads} thread(s)")
     for name, rate in best.items():
         print(f"{name:12} {rate:9,.0f} tokens/s   {rate / floor:5.0%} of the floor")
     print(f"{'floor':12} {floor:9,.0f} tokens/s   arithmetic of the linear layers alone")
