@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test check slow coverage faults fuzz bench dist wheel-test clean
+.PHONY: demo demo-quick test check slow ray coverage faults fuzz bench dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -17,6 +17,11 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Apart from `test`: Ray takes 240 MB, and its nodes take long to start on a busy machine.
+ray: $(VENV)/.dev
+	$(PIP) -e ".[ray]"
+	$(BIN)/python -m pytest tests/sandbox/test_cluster.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench
