@@ -116,6 +116,18 @@ def test_in_azrs_modes_the_solver_is_one_step_behind(azr: Config, tmp_path: Path
         assert 1 in lags
 
 
+def test_only_the_mended_form_learns_from_estimates(azr: Config, tmp_path: Path) -> None:
+    for compat, learns in (("fixed", True), ("azr-paper", False)):
+        config = with_keys(
+            azr, steps=1, azr={"compat": compat}, student={"learn_from_probes": "valid"}
+        )
+        run = loop.train(config, tmp_path / compat, engine=scripted())
+        with RunStore.open_readonly(run) as reader:
+            probes = [r for r in reader.rollouts(limit=10_000) if r.purpose == "probe"]
+        assert probes
+        assert all((p.advantage is not None) == learns for p in probes)
+
+
 def test_the_proposer_can_be_left_out_of_learning(azr: Config, tmp_path: Path) -> None:
     engine = scripted()
     config = with_keys(azr, azr={"train_proposer": False, "solver_only_steps": 1})

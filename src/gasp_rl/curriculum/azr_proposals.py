@@ -66,9 +66,10 @@ class Proposer(Teacher):
         proposals = []
         for proposal in self._without_twins(self.draft(requests, step, purpose)):
             if proposal.accepted and proposal.task is not None:
-                if proposal.task.key in seen:
+                key = proposal.task.key
+                if key in seen:
                     proposal = proposal.rejected(Rejection.DUPLICATE, "equal to an earlier seed")
-                seen.add(proposal.task.key)
+                seen.add(key)
             proposals.append(proposal)
         return proposals
 

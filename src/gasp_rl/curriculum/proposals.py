@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gasp_rl.config import BandConfig, Config
-from gasp_rl.curriculum.lineage import Buffers, Request
+from gasp_rl.curriculum.lineage import Buffers, Node, Request
 from gasp_rl.curriculum.novelty import Neighbour
 from gasp_rl.curriculum.rewards import band_rejection, teacher_reward
 from gasp_rl.engines.protocol import Completion, Engine, SamplingParams
@@ -101,6 +101,23 @@ class Teacher:
 
     def band(self, stage: Stage) -> BandConfig:
         return self.config.teacher.lemma if stage is Stage.LEMMA else self.config.teacher.lift
+
+    def keep(self, proposal: Proposal, id: str, step: int) -> Node:
+        """An accepted proposal becomes a node of the buffers."""
+        assert proposal.task is not None
+        assert proposal.vector is not None
+        node = Node(
+            id=id,
+            stage=proposal.request.stage,
+            axis=proposal.request.axis,
+            parent=proposal.request.parent,
+            goalpost=proposal.request.goalpost,
+            task=proposal.task,
+            pass_rate=proposal.pass_rate,
+            step=step,
+        )
+        self.buffers.add(node, proposal.vector)
+        return node
 
     def _write(self, requests: Sequence[Request], step: int, purpose: str) -> list[Proposal]:
         settings = self.config.teacher
@@ -212,14 +229,15 @@ class Teacher:
         kept: defaultdict[Stage, list[np.ndarray]] = defaultdict(list)
         checked = []
         for proposal in proposals:
-            if proposal.accepted and proposal.vector is not None:
+            vector = proposal.vector
+            if proposal.accepted and vector is not None:
                 before = kept[proposal.request.stage]
-                nearest = max((float(v @ proposal.vector) for v in before), default=-1.0)
+                nearest = max((float(v @ vector) for v in before), default=-1.0)
                 if self._too_similar(nearest):
                     detail = f"{nearest:.3f} similar to one of the same round"
                     proposal = proposal.rejected(Rejection.DUPLICATE, detail)
                 else:
-                    before.append(proposal.vector)
+                    before.append(vector)
             checked.append(proposal)
         return checked
 

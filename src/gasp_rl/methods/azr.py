@@ -169,20 +169,7 @@ class Azr:
         ids = journal.proposals(proposals)
         for id, proposal in zip(ids, proposals, strict=True):
             if proposal.accepted:
-                assert proposal.task is not None
-                assert proposal.vector is not None
-                request = proposal.request
-                node = Node(
-                    id=id,
-                    stage=request.stage,
-                    axis=request.axis,
-                    parent=request.parent,
-                    goalpost=request.goalpost,
-                    task=proposal.task,
-                    pass_rate=proposal.pass_rate,
-                    step=step,
-                )
-                self.buffers.buffers.add(node, proposal.vector)
+                self.proposer.keep(proposal, id, step)
         return ids
 
     def _learn_from(self, proposals: list[Proposal], ids: list[str], journal: Journal) -> Batch:
@@ -192,7 +179,8 @@ class Azr:
             temperature = self.config.teacher.sampling.temperature
             batch[0].extend(teacher_experiences(ids, proposals, self.student.engine, temperature))
             batch[1].extend(f"{Role.TEACHER}/{p.request.stage}" for p in proposals)
-        for proposal in proposals:
+        thrown_away = self.proposer.compat.previous_step
+        for proposal in [] if thrown_away else proposals:
             if learns_from_probes_of(proposal, self.config.student):
                 probes = journal.trained_probes(proposal)
                 batch[0].extend(

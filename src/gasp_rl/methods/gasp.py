@@ -15,16 +15,21 @@ from collections.abc import Callable, Sequence
 from gasp_rl.config import Config
 from gasp_rl.curriculum.lineage import Buffers, Node, Request
 from gasp_rl.curriculum.proposals import Proposal, Teacher
-from gasp_rl.curriculum.rewards import student_reward
 from gasp_rl.curriculum.shaping import Shaping
 from gasp_rl.engines.protocol import Engine, SamplingParams
 from gasp_rl.learning.advantages import trr
 from gasp_rl.methods.fresh import FreshSamples
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
-from gasp_rl.methods.update import Experience, update
+from gasp_rl.methods.update import (
+    Experience,
+    learns_from_probes_of,
+    student_experiences,
+    teacher_experiences,
+    update,
+)
 from gasp_rl.rng import rng, seed_for
-from gasp_rl.roles.student import Attempt, Student
+from gasp_rl.roles.student import Student
 from gasp_rl.store.records import Purpose, StepRecord
 from gasp_rl.tasks import Question, Task, retell
 from gasp_rl.types import Axis, Role, Stage, TaskKind
@@ -132,24 +137,23 @@ class Gasp:
     def _learn_from_round(self, proposals: list[Proposal], journal: Journal) -> list[Node]:
         """Update on every proposal of the round; keep the accepted ones as nodes."""
         ids = journal.proposals(proposals)
-        nodes = [self._keep(i, p) for i, p in zip(ids, proposals, strict=True) if p.accepted]
-        writer = self.teacher.engine or self.student.engine
-        teacher = [
-            Experience(
-                id=i,
-                prompt=writer.tokenizer.encode_prompt(p.request.prompt),
-                completion=p.completion,
-                reward=p.reward,
-                temperature=self.config.teacher.sampling.temperature,
-            )
+        nodes = [
+            self.teacher.keep(p, i, journal.step)
             for i, p in zip(ids, proposals, strict=True)
+            if p.accepted
         ]
+        writer = self.teacher.engine or self.student.engine
+        temperature = self.config.teacher.sampling.temperature
+        teacher = teacher_experiences(ids, proposals, writer, temperature)
         probes = [
             experience
             for p in proposals
-            if self._learns_from_probes_of(p)
-            for experience in self._experiences(
-                journal.trained_probes(p), p.probes, self.config.probe.temperature
+            if learns_from_probes_of(p, self.config.student)
+            for experience in student_experiences(
+                journal.trained_probes(p),
+                p.probes,
+                self.config.probe.temperature,
+                self.config.student,
             )
         ]
         stages = [f"{Role.TEACHER}/{p.request.stage}" for p in proposals]
@@ -160,15 +164,6 @@ class Gasp:
             self._update(teacher, stages, journal, self.teacher.engine)
             self._update(probes, kinds, journal)
         return nodes
-
-    def _learns_from_probes_of(self, proposal: Proposal) -> bool:
-        match self.config.student.learn_from_probes:
-            case "none":
-                return False
-            case "accepted":
-                return proposal.accepted
-            case "valid":
-                return bool(proposal.probes)
 
     def _solver_phase(self, step: int, fresh: Sequence[Node], journal: Journal) -> None:
         """The student attempts this iteration's tasks, then older ones, each as one of the kinds."""
@@ -197,22 +192,8 @@ class Gasp:
                 for task, group in zip(tasks, groups, strict=True)
                 for _ in group
             ]
-            experiences = self._experiences(ids, flat, settings.sampling.temperature)
+            experiences = student_experiences(ids, flat, params.temperature, settings)
             self._update(experiences, labels, journal)
-
-    def _experiences(
-        self, ids: Sequence[str], attempts: Sequence[Attempt], temperature: float
-    ) -> list[Experience]:
-        return [
-            Experience(
-                id=i,
-                prompt=a.prompt_tokens,
-                completion=a.completion,
-                reward=student_reward(a.judgement.outcome, self.config.student),
-                temperature=temperature,
-            )
-            for i, a in zip(ids, attempts, strict=True)
-        ]
 
     def _update(
         self,
@@ -237,22 +218,6 @@ class Gasp:
         if other is not None:
             metrics = {f"{Role.TEACHER}/{name}": value for name, value in metrics.items()}
         journal.updated(experiences, advantages, metrics)
-
-    def _keep(self, id: str, proposal: Proposal) -> Node:
-        assert proposal.task is not None
-        assert proposal.pass_rate is not None
-        assert proposal.vector is not None
-        node = Node(
-            id=id,
-            stage=proposal.request.stage,
-            axis=proposal.request.axis,
-            parent=proposal.request.parent,
-            goalpost=proposal.request.goalpost,
-            task=proposal.task,
-            pass_rate=proposal.pass_rate,
-        )
-        self.buffers.add(node, proposal.vector)
-        return node
 
 
 def kind_of(task: Task | Question) -> TaskKind:

@@ -7,11 +7,10 @@ normalised within the question. A question that is always or never solved teache
 from collections.abc import Sequence
 
 from gasp_rl.config import Config
-from gasp_rl.curriculum.rewards import student_reward
 from gasp_rl.engines.protocol import SamplingParams
 from gasp_rl.learning.advantages import grpo
 from gasp_rl.methods.journal import Journal
-from gasp_rl.methods.update import Experience, update
+from gasp_rl.methods.update import student_experiences, update
 from gasp_rl.rng import rng, seed_for
 from gasp_rl.roles.student import Student
 from gasp_rl.store.records import Purpose, StepRecord
@@ -45,20 +44,12 @@ class Rlvr:
         with journal.phase("solver"):
             groups = self.student.attempt(questions, settings.attempts, params)
             ids = journal.attempts(Purpose.RLVR, questions, [q.id for q in questions], groups)
-            experiences = [
-                Experience(
-                    id=i,
-                    prompt=a.prompt_tokens,
-                    completion=a.completion,
-                    reward=student_reward(a.judgement.outcome, self.config.student),
-                    temperature=params.temperature,
-                )
-                for i, a in zip(ids, (a for group in groups for a in group), strict=True)
-            ]
+            flat = [attempt for group in groups for attempt in group]
+            experiences = student_experiences(ids, flat, params.temperature, self.config.student)
             advantages = grpo(
                 [e.reward for e in experiences],
                 [q.id for q, group in zip(questions, groups, strict=True) for _ in group],
             )
             metrics = update(self.student.engine, experiences, advantages, self.config)
             journal.updated(experiences, advantages, metrics)
-        return sum(a.right for group in groups for a in group) / len(experiences)
+        return sum(attempt.right for attempt in flat) / len(flat)
