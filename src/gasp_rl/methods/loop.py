@@ -124,7 +124,10 @@ def goalpost_records(session: Session) -> list[GoalpostRecord]:
 
 
 def _least_checkpoint_bytes(config: Config) -> int:
-    """Weights and AdamW's two moments, each at least as large as the weights of the model folder."""
+    """Weights and AdamW's two moments, each at least as large as the weights of the model folder;
+    of an adapter too little to matter."""
+    if config.engine.lora_rank:
+        return 0
     folder = assets.model_folder(config.model.path)
     return 3 * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
