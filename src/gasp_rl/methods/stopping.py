@@ -55,6 +55,7 @@ def listening(folder: Path) -> Iterator[Stopping]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+        (folder / STOP).unlink(missing_ok=True)  # it came during the last step
 
 
 def dead(reader: RunReader, step: int, steps: int, window: int) -> RunDead | None:

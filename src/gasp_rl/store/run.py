@@ -72,7 +72,11 @@ class RunStore:
         refused.
         """
         path, lock = make_run_folder(config, dir, recipe)
-        return cls(path, lock, new=True, keep_text=config.store.keep_rollouts)
+        try:
+            return cls(path, lock, new=True, keep_text=config.store.keep_rollouts)
+        except StoreError:
+            lock.release()
+            raise
 
     @classmethod
     def open(cls, path: Path) -> "RunStore":
