@@ -254,4 +254,3 @@ def _metrics_line(step: int, seconds: float, metrics: dict[str, float]) -> str:
     """JSON that any tool reads: a metric that is not finite becomes null."""
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return json.dumps({"step": step, "seconds": seconds, **finite}) + "\n"
-
