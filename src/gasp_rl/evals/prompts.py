@@ -77,6 +77,8 @@ class Prompter:
                 return extract_answer(completion, Extraction.ANSWER_TAG, question.form)
             case Style.COMPLETION:
                 return _opening(question) + completion.split("```", 1)[0]
+            case Style.OWN:
+                raise TypeError("a model's own prompts are a PromptBook, not a template of this file")
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -89,6 +91,8 @@ class Prompter:
                 return ("```",)
             case Style.THINK_ANSWER:
                 return ("</answer>",)
+            case Style.OWN:
+                raise TypeError("a model's own prompts are a PromptBook, not a template of this file")
 
 
 @dataclass(frozen=True, slots=True)
