@@ -14,7 +14,7 @@ from typing import Any
 
 from gasp_rl.config import SandboxConfig
 from gasp_rl.errors import SandboxError
-from gasp_rl.sandbox import spawn
+from gasp_rl.sandbox import cgroups, spawn
 from gasp_rl.sandbox.jobs import Layer, Result, TestResult, Verdict
 from gasp_rl.sandbox.wire import Channel
 
@@ -68,6 +68,7 @@ class Dispatcher:
         self.poll.register(self.wake_reader, select.POLLIN)
         self.workers: dict[int, _Worker] = {}
         self.layers: tuple[Layer, ...] = ()
+        self.cgroup = cgroups.open_base()
         count = config.workers or len(os.sched_getaffinity(0))
         try:
             starting = [self._spawn(index) for index in range(count)]
@@ -119,6 +120,7 @@ class Dispatcher:
                 config.unsafe,
                 self.skip,
                 -1,
+                *self.cgroup,
             )
         )
         return worker
@@ -163,6 +165,7 @@ class Dispatcher:
                 worker.process.kill()
                 worker.process.wait()
         self.workers.clear()
+        cgroups.close_base(self.cgroup.path)
 
     # -- the dispatcher's thread
 

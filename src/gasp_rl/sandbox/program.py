@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from gasp_rl.sandbox import frames, spawn
+from gasp_rl.sandbox.cgroups import Group
 from gasp_rl.sandbox.jobs import Verdict
 from gasp_rl.sandbox.lockdown import Plan, Wall
 from gasp_rl.sandbox.zygote import FORK, FORKED, REAP, REAPED, REQUEST
@@ -64,9 +65,20 @@ class Run(NamedTuple):
 class Zygote:
     """A zygote process and the socket to it. Forks one program at a time."""
 
-    def __init__(self, plan: Plan, *, hash_seed: int, seed: int, site: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        hash_seed: int,
+        seed: int,
+        site: tuple[str, ...],
+        group: Group | None = None,
+    ) -> None:
+        self.group = group
         self.process, self.socket = spawn.start("zygote", hash_seed=hash_seed, seed=seed, site=site)
         try:
+            if group is not None:
+                group.add(self.process.pid)  # before it hears what to load: all of it is counted
             self.socket.sendall(marshal.dumps(tuple(plan)))
             answer = self.socket.recv(65536)
         except OSError:
@@ -80,6 +92,8 @@ class Zygote:
         self.socket.close()
         self.process.kill()
         self.process.wait()
+        if self.group is not None:
+            self.group.close()
 
     def fork(self, descriptors: list[int], cpu_seconds: int) -> None:
         rights = array.array("i", descriptors)

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from gasp_rl.sandbox import judge
+from gasp_rl.sandbox import cgroups, judge
 from gasp_rl.sandbox.jobs import Verdict
-from gasp_rl.sandbox.lockdown import Plan
+from gasp_rl.sandbox.lockdown import Plan, Wall
 from gasp_rl.sandbox.program import Guard, Limits, Program, Run, Zygote, ZygoteError
 from gasp_rl.sandbox.wire import Channel
 
@@ -34,6 +34,8 @@ class Settings(NamedTuple):
     unsafe: bool
     skip: tuple[str, ...]
     core: int  # -1: not pinned
+    cgroup: str  # folder to make groups in, or ""
+    cgroup_detail: str  # why there is none
 
 
 def main(control: int, seed: int, site: list[str]) -> None:
@@ -163,20 +165,35 @@ class Worker:
             skip=self.settings.skip,
         )
         which = ("first", "second", "rich").index(flavour)
+        group, bounded = self.group(flavour)
         try:
             zygote = Zygote(
                 plan,
                 hash_seed=(0, 4_242, 0)[which],
                 seed=(1, 2, 1)[which],
                 site=self.site if flavour == "rich" else (),
+                group=group,
             )
         finally:
             os.rmdir(root)  # whoever is locked into it keeps it, empty for ever
+        zygote.walls.append(bounded)
         off = [wall for wall in zygote.walls if wall.name in MANDATORY and not wall.on]
         if off and not self.settings.unsafe:
             zygote.close()
             raise ZygoteError(f"{off[0].name}: {off[0].detail}")
         return zygote
+
+    def group(self, flavour: str) -> tuple[cgroups.Group | None, Wall]:
+        if cgroups.NAME in self.settings.skip:
+            return None, Wall(cgroups.NAME, False, "left out on purpose")
+        if not self.settings.cgroup:
+            return None, Wall(cgroups.NAME, False, self.settings.cgroup_detail)
+        try:
+            name = f"{os.getpid()}-{flavour}"
+            group = cgroups.Group(self.settings.cgroup, name, self.settings.memory_bytes)
+            return group, group.wall()
+        except OSError as error:
+            return None, Wall(cgroups.NAME, False, f"{error.strerror} at {error.filename}")
 
     def close_zygotes(self) -> None:
         for zygote in self.zygotes.values():
