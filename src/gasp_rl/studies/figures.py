@@ -14,6 +14,7 @@ from gasp_rl.studies.study import Selection
 from gasp_rl.studies.tables import Contrast
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -192,9 +193,9 @@ def _band(ax: "Axes", grid: np.ndarray, values: np.ndarray, label: str, colour: 
 
 def _legend(figure: "Figure", axes: "Sequence[Axes]") -> None:
     """One legend for all panels, since their arms have the same colours."""
-    known = {}
+    known: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
     if known:
-        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=5)
+        figure.legend(list(known.values()), list(known), loc="outside lower center", ncols=5)

@@ -111,9 +111,7 @@ def _pairs(results: Results) -> list[tuple[str, str]]:
     return [(first, second) for first, second in pairs if first is not None]
 
 
-def _corrected(
-    differences: Mapping[tuple[str, str], SeedEstimate], measure: str
-) -> Sequence[Contrast]:
+def _corrected(differences: Mapping[tuple[str, str], SeedEstimate], measure: str) -> list[Contrast]:
     adjusted = holm({f"{a}\0{b}": d.p_value for (a, b), d in differences.items()})
     return [
         Contrast(
