@@ -1,6 +1,6 @@
 """The study's tables: arms beside each other, and paired differences with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
