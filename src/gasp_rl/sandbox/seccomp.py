@@ -110,7 +110,9 @@ def build(machine: str, *, fork: bool, again: bool, threads: bool, events: bool)
     if events:
         for name in _EVENTS:
             p.on(name, ALLOW)
-        p.rule("socketpair", _if_one_of(0, (1,), ALLOW, KILL))
+        # Local streams only: a datagram socket may send to any name, connected or not.
+        stream = _if_bits(1, 0xF, 1, ALLOW, ERRNO | errno.EACCES)
+        p.rule("socketpair", [_argument(0), (JEQ, 1, 1, 0), (RET, KILL, 0, 0), *stream])
         p.on("getsockname", ERRNO | errno.EPERM)
     for number_, names in _REFUSED.items():
         for name in names:
