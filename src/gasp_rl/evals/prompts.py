@@ -78,7 +78,9 @@ class Prompter:
             case Style.COMPLETION:
                 return _opening(question) + completion.split("```", 1)[0]
             case Style.OWN:
-                raise TypeError("a model's own prompts are a PromptBook, not a template of this file")
+                raise TypeError(
+                    "a model's own prompts are a PromptBook, not a template of this file"
+                )
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -92,7 +94,9 @@ class Prompter:
             case Style.THINK_ANSWER:
                 return ("</answer>",)
             case Style.OWN:
-                raise TypeError("a model's own prompts are a PromptBook, not a template of this file")
+                raise TypeError(
+                    "a model's own prompts are a PromptBook, not a template of this file"
+                )
 
 
 @dataclass(frozen=True, slots=True)
