@@ -49,7 +49,7 @@ CASES = [
     ["train", "demo-quick", "engine.name=scripted"],
     ["train", "demo-quick", "model.path=nonsense"],
     ["train", "demo-quick", "data.goalposts=nonsense.jsonl"],
-    ["train", "demo-quick", "data.pool=nonsense"],
+    ["train", "miniature-rlvr", "data.pool=nonsense"],
     ["train", "demo-quick", "--dir", "/proc/nonsense"],
     ["demo", "steps=0"],
     ["resume"],
