@@ -115,12 +115,12 @@ def _grade_file(
     grading: GradingOptions,
     show: bool,
 ) -> "list[Report]":
-    from gasp_rl.evals.sample_files import evaluate_samples
+    from gasp_rl.evals.sample_files import evaluate_samples, file_settings
     from gasp_rl.evals.samples import SampleStore
 
     rule = grading.grading()
     reports = []
-    with SampleStore(out, {"samples": str(samples), **rule.settings()}) as store:
+    with SampleStore(out, file_settings(samples) | rule.settings()) as store:
         for benchmark in benchmarks:
             report, unmatched = evaluate_samples(samples, benchmark, store, sandbox, grading=rule)
             reports.append(report)
@@ -145,6 +145,8 @@ def _grade_again(
 
 
 def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
+    from gasp_rl.sandbox import Verdict
+
     if as_json:
         print(json.dumps([report.to_json() for report in reports]))
         return
@@ -154,6 +156,8 @@ def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
             print(f"  pass@{k}: {estimate}  ({estimate.interval_of} 95% over questions)")
         verdicts = ", ".join(f"{name} {count}" for name, count in report.verdicts.items())
         print(f"  {report.questions} questions, {report.samples} samples: {verdicts}")
+        if slept := report.verdicts.get(Verdict.TIMEOUT_WALL):
+            print(f"  {slept} slept or found no CPU: on a busy machine, grade them with --rescore")
         if report.truncated:
             print(f"  {report.truncated} completions were cut at max_tokens")
         if report.repeated:

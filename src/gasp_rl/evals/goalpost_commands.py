@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import ConfigError, DataError
 from gasp_rl.evals.options import (
     AskingOptions,
     DataOption,
@@ -62,12 +62,15 @@ def mine_goalposts(
         candidates = _candidates(benchmarks, shard)
         for other in questions.evaluation_sets(against, sandbox):
             guard_against_leakage(candidates, other.questions, (questions.on, other.name))
+        stages = [_stage(name, models, n, asking, grading, sandbox) for name, models in named]
         draws = DrawLog(log or out.with_name(out.name + ".draws"))
         for path in merge or []:
+            if not path.is_file():
+                raise ConfigError(f"--merge {path}: no such file")
             print(f"{path}: {draws.merge(DrawLog(path))} draws taken in")
         mined = mine(
             candidates,
-            [_stage(name, models, n, asking, grading, sandbox) for name, models in named],
+            stages,
             draws,
             confirm=confirm,
             seed=asking.seed,

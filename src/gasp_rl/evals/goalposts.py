@@ -131,7 +131,8 @@ def guard_against_leakage(
     if overlaps:
         listed = "\n".join(f"  {overlap}" for overlap in overlaps[:20])
         more = f"\n  and {len(overlaps) - 20} more" if len(overlaps) > 20 else ""
+        count = len({overlap.left for overlap in overlaps})
         raise DataError(
-            f"{len(overlaps)} questions of {names[0]} are also in {names[1]}; drop them from one "
+            f"{count} questions of {names[0]} are also in {names[1]}; drop them from one "
             f"side:\n{listed}{more}"
         )

@@ -69,8 +69,8 @@ class DrawLog:
         self.path = path
         self.draws: dict[tuple[str, str, str, int, int], Draw] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            self._read()
+        path.touch()  # a part without questions leaves a log too, for merging
+        self._read()
 
     def add(self, draws: Iterable[Draw]) -> None:
         """Append draws; they are on disk when this returns."""

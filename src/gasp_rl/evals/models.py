@@ -1,4 +1,4 @@
-"""From a model's name to something that samples: a folder, a URL, or a run's checkpoint."""
+"""From a model's name to something that samples: a folder, a URL, or an embedded world's base."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import DataError, StoreError
 from gasp_rl.evals.judge import Grading, judge
 from gasp_rl.evals.passk import Estimate, mean_pass_at_k
 from gasp_rl.evals.prompts import OwnPrompter, Prompter
@@ -175,6 +175,10 @@ def rescore(
     one file holds verdicts of one rule.
     """
     grading = grading or Grading()
+    if not store.graded(benchmark.name):
+        raise StoreError(
+            f"{store.path} holds no samples of {benchmark.name}: nothing to grade again"
+        )
     store.register(benchmark.name, benchmark.gradable(), regrade=True)
     store.forget_verdicts(benchmark.name, grading.settings())
     grade_stored(benchmark, store, sandbox, grading=grading)

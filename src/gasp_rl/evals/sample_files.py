@@ -7,10 +7,12 @@ LiveCodeBench:  a JSON list of {"question_id", "code_list"} (programs) or {"ques
 Both may repeat a question; samples are numbered in the file's order.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gasp_rl.errors import DataError
 from gasp_rl.evals.extract import Extraction, extract, extract_answer
@@ -28,6 +30,16 @@ class Unmatched:
 
     samples: int
     questions: int
+
+
+def file_settings(path: Path) -> dict[str, Any]:
+    """A file of completions as settings of a samples file: by content, so that a file that was
+    written anew is not taken for the one that was graded."""
+    try:
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    return {"samples": path.name, "samples_digest": digest}
 
 
 def evaluate_samples(

@@ -16,13 +16,17 @@ from typing import Any, Literal
 from gasp_rl.errors import DataError
 from gasp_rl.problems.rows import Loaded, Row, Skipped, collect
 from gasp_rl.problems.schema import load_questions, write_questions
-from gasp_rl.sandbox import Func, Sandbox
+from gasp_rl.sandbox import Func, Sandbox, Verdict
 from gasp_rl.sandbox.canonical import parse_literal
 from gasp_rl.tasks.question import Form, Match, Question
 from gasp_rl.types import Example
 
 Tests = Literal["base", "plus"]
 """`base` grades on the original benchmark's inputs; `plus` on those and on EvalPlus's own."""
+
+CONVERSION = 2
+"""Stands in the name of a cache file. Change it with how inputs, outputs or matches are made, so that
+no older outputs are taken for new ones."""
 
 CANONICAL_SECONDS = 120.0
 """CPU limit for a canonical solution over all its inputs."""
@@ -60,13 +64,14 @@ def load_evalplus(
         digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    kept = cache / f"evalplus-{digest}-{tests}.jsonl.gz" if cache else None
+    kept = cache / f"evalplus-{CONVERSION}-{digest}-{tests}.jsonl.gz" if cache else None
     if kept and kept.is_file():
         return Loaded(load_questions(kept).questions, _read_skipped(kept))
     pending = collect(path, lambda row: _pending(row, tests), skip_broken)
     questions, skipped = _resolve(pending.questions, sandbox, path)
     loaded = Loaded(tuple(questions), (*pending.skipped, *skipped))
-    if kept:
+    # A wall timeout tells of a busy machine, not of the input: next time it may have an output.
+    if kept and not any(skip.reason.endswith(Verdict.TIMEOUT_WALL) for skip in skipped):
         _keep_file(kept, loaded)
     return loaded
 
