@@ -14,13 +14,17 @@ EXIT_CODES = {Level.GREEN: 0, Level.AMBER: 2, Level.RED: 3}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A run at a glance. `finished` is what the loop noted, empty while it runs."""
+    """A run at a glance. `finished` is what the loop noted, empty while it runs; `stopped` says why it
+    ended early, `parent` which run and step it was forked from.
+    """
 
     run: str
     method: str
     step: int
     steps: int
     finished: str
+    stopped: str
+    parent: str
     seconds: float
     goalposts: int
     goalposts_solved: int
@@ -37,13 +41,17 @@ class Status:
 def status(reader: RunReader) -> Status:
     """Read the state of a run; see `EXIT_CODES` for what the command's exit code says."""
     config, counts, steps = reader.config(), reader.counts(), reader.steps()
+    info = reader.info()
+    forked = info.get("forked_from", "")
     findings = check_health(steps, free_bytes=_free_bytes(reader.path))
     return Status(
         run=reader.path.name,
         method=str(config.get("method", "")),
         step=steps[-1].step if steps else 0,
         steps=int(config.get("steps", 0)),
-        finished=reader.info().get("finished", ""),
+        finished=info.get("finished", ""),
+        stopped=info.get("stopped", ""),
+        parent=f"{forked} after step {info.get('forked_at')}" if forked else "",
         seconds=sum(step.seconds for step in steps),
         goalposts=counts["goalpost"],
         goalposts_solved=len(reader.goalposts_solved()),
@@ -64,6 +72,10 @@ def status_text(state: Status) -> str:
         f"from {state.proposals} proposals, {state.rollouts} rollouts",
         f"health: {state.health}",
     ]
+    if state.stopped:
+        lines.insert(1, one_line(state.stopped, 400))
+    if state.parent:
+        lines.insert(1, f"forked from {one_line(state.parent)}")
     for finding in state.findings:
         mark = {Level.GREEN: "ok   ", Level.AMBER: "AMBER", Level.RED: "RED  "}[finding.level]
         line = f"  {mark} {finding.rule} {finding.value:.3g} (limit {finding.threshold:.3g})"
