@@ -10,6 +10,7 @@ from gasp_rl.errors import StoreError
 from gasp_rl.store.fork import fork_run
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.run import RunStore
+from gasp_rl.ui.status import status, status_text
 
 
 def _weights(path: Path) -> None:
@@ -86,3 +87,9 @@ def test_a_folder_with_content_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not empty"):
         fork_run(parent, Config(steps=9), tmp_path / "mine")
     assert (tmp_path / "mine" / "config.json").read_text() == "precious"
+
+
+def test_status_names_the_parent(tmp_path: Path) -> None:
+    path = fork_run(parent_run(tmp_path), Config(steps=9), tmp_path / "fork", step=2)
+    with RunReader.open(path) as fork:
+        assert "forked from small after step 2" in status_text(status(fork))
