@@ -122,6 +122,13 @@ class EngineContract:
 class WeightsContract:
     """Of engines whose training changes what they sample."""
 
+    def test_greedy_samples_are_all_the_same(self, make: Factory) -> None:
+        engine = make()
+        greedy = SamplingParams(max_tokens=8, temperature=0.0, seed=1)
+        (group,) = engine.sample([engine.tokenizer.encode("abc")], 3, greedy)
+        assert [c.tokens_T for c in group] == [group[0].tokens_T] * 3
+        assert all(x == 0 for c in group for x in c.logprobs_T)
+
     def test_gradient_sign(self, make: Factory) -> None:
         engine = make()
         good, bad = rows_of(engine)[1], rows_of(engine)[4]

@@ -48,7 +48,7 @@ class TestLora(EngineContract, WeightsContract, BitsContract):
         return local_factory(model_folders["qwen2"], lora_rank=4)
 
 
-class TestContinuous(EngineContract):
+class TestContinuous(EngineContract, WeightsContract):
     """transformers' continuous batching instead of the engine's own loop."""
 
     @pytest.fixture

@@ -15,6 +15,7 @@ from tiny import save_tiny
 HERE = Path(__file__).parent
 
 
+@pytest.mark.timeout(900)
 def test_two_processes_fulfil_the_contract(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     save_tiny("qwen2", tmp_path / "model")
@@ -49,7 +50,7 @@ def test_two_processes_fulfil_the_contract(tmp_path: Path) -> None:
             )
         )
     try:
-        outputs = [rank.communicate(timeout=280)[0] for rank in ranks]
+        outputs = [rank.communicate(timeout=840)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()

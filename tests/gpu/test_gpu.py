@@ -40,14 +40,14 @@ class TestGpu(EngineContract, WeightsContract, BitsContract):
         return factory(gpu_models["qwen2"], **SETTINGS[request.param])
 
 
-class TestGpuContinuous(EngineContract):
+class TestGpuContinuous(EngineContract, WeightsContract):
     @pytest.fixture
     def make(self, gpu_models: dict[str, Path]) -> Factory:
         return factory(gpu_models["qwen2"], sampler="continuous")
 
 
 @pytest.mark.skipif(find_spec("vllm") is None, reason="needs the [vllm] extra")
-class TestGpuVllm(EngineContract):
+class TestGpuVllm(EngineContract, WeightsContract):
     @pytest.fixture
     def make(self, gpu_models: dict[str, Path]) -> Factory:
         return factory(gpu_models["qwen2"], sampler="vllm")

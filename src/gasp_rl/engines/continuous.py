@@ -36,6 +36,7 @@ class ContinuousSampler:
             return [[] for _ in prompts_P]
         if not all(prompts_P):
             raise EngineError("sample: an empty prompt has nothing to continue")
+        drawn = n if params.temperature else 1  # greedy samples of one prompt are all the same
         generation = GenerationConfig(
             max_new_tokens=params.max_tokens,
             do_sample=params.temperature > 0,
@@ -44,7 +45,7 @@ class ContinuousSampler:
             top_p=params.top_p,
             eos_token_id=self._stop_ids,
             pad_token_id=self._stop_ids[0],
-            num_return_sequences=n,
+            num_return_sequences=drawn,
         )
         with _paged_attention(self._model):
             outputs = self._model.generate_batch(
@@ -54,10 +55,10 @@ class ContinuousSampler:
                 warmup=self._model.device.type == "cuda",
             )
         failed = [o.error for o in outputs.values() if o.error is not None]
-        if failed or len(outputs) != len(prompts_P) * n:
+        if failed or len(outputs) != len(prompts_P) * drawn:
             reason = failed[0] if failed else "its thread ended"
             raise EngineError(
-                f"continuous batching gave {len(outputs)} of {len(prompts_P) * n} completions "
+                f"continuous batching gave {len(outputs)} of {len(prompts_P) * drawn} completions "
                 f"({reason}); the weights are untouched: resume the run, or set "
                 "engine.sampler=native"
             )
@@ -65,7 +66,8 @@ class ContinuousSampler:
             self._completion(o.generated_tokens, o.logprobs, params, version)
             for o in outputs.values()
         ]
-        return [rows[i * n : (i + 1) * n] for i in range(len(prompts_P))]
+        groups = [rows[i * drawn : (i + 1) * drawn] for i in range(len(prompts_P))]
+        return [group * (n // drawn) for group in groups]
 
     def publish(self) -> None:
         """The weights are the trainer's own."""
