@@ -100,7 +100,11 @@ class Engine(Protocol):
 
     caps: Caps
     tokenizer: Tokenizer
-    version: int
+
+    @property
+    def version(self) -> int:
+        """Of the weights that `sample` uses; `publish` raises it."""
+        ...
 
     def sample(
         self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
