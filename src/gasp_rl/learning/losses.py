@@ -33,9 +33,7 @@ def policy_loss(
     old_N = sampler_N if config.tis_cap is None else logprobs_N.detach()
     ratio_N = (logprobs_N - old_N).exp()
     if config.name == "ppo":
-        result = clipped(
-            ratio_N, advantages_N, config.clip_low, config.clip_high, config.dual_clip
-        )
+        result = clipped(ratio_N, advantages_N, config.clip_low, config.clip_high, config.dual_clip)
     else:
         result = TokenLoss(-advantages_N * ratio_N, torch.zeros_like(ratio_N))
     if config.tis_cap is None:
