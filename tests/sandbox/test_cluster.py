@@ -2,7 +2,9 @@
 
 import asyncio
 import builtins
+import contextlib
 import os
+import socket
 import threading
 
 import pytest
@@ -22,14 +24,22 @@ def needs_ray():
     return pytest.importorskip("ray", reason='needs the extra: pip install "gasp-rl[ray]"')
 
 
+def agents():
+    """Ports that a node need not wait for: on a busy machine its agents start too late for it."""
+    names = "metrics_agent metrics_export dashboard_agent_listen runtime_env_agent"
+    with contextlib.ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        ports = [server.getsockname()[1] for server in free]
+    return {f"{name}_port": port for name, port in zip(names.split(), ports, strict=True)}
+
+
 @pytest.fixture(scope="module")
 def cluster():
     ray = needs_ray()
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
+    head = {"num_cpus": 1, "include_dashboard": False, **agents()}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster
     ray.shutdown()
     cluster.shutdown()
@@ -37,7 +47,7 @@ def cluster():
 
 @pytest.fixture
 def second(cluster):
-    node = cluster.add_node(num_cpus=1)
+    node = cluster.add_node(num_cpus=1, **agents())
     yield node
     if node in cluster.list_all_nodes():
         cluster.remove_node(node)

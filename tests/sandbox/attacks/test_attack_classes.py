@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gasp_rl.config import SandboxConfig
 from gasp_rl.sandbox import (
     Abduct,
     Asserts,
@@ -19,6 +20,7 @@ from gasp_rl.sandbox import (
     Check,
     Deduct,
     Func,
+    Sandbox,
     Stdio,
     Validate,
     Verdict,
@@ -155,6 +157,20 @@ def test_the_machine_and_other_jobs_stay_out_of_reach(sandbox):
         with pytest.raises(BlockingIOError):
             canary.recv(100)
     assert not os.path.exists("/tmp/gasp-attack")
+
+
+def test_no_message_leaves_where_the_filter_stands_alone():
+    code = next(i["code"] for i in items("machine") if i["name"] == "datagram_to_an_abstract_name")
+    config = SandboxConfig(workers=1, cpu_seconds=1.0, memory_mb=512)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as canary,
+        Sandbox(config, skip=("namespaces", "landlock")) as sandbox,
+    ):
+        canary.bind("\0gasp_attack_canary")
+        canary.setblocking(False)
+        assert not sandbox.run(Check(code, INPUTS, EXPECTED)).ok
+        with pytest.raises(BlockingIOError):
+            canary.recv(100)
 
 
 def call(numbers):
