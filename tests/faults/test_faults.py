@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from small_runs import small_run, step_record
 
-from gasp_rl.config import Config, override_config
+from gasp_rl.config import Config, SandboxConfig, override_config
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.errors import ConfigError, GaspError, RunDead, RunStopped, StoreError
 from gasp_rl.methods import loop
+from gasp_rl.sandbox import Sandbox
 from gasp_rl.store import checkpoints
 from gasp_rl.store.folder import STOP, ask_to_stop, holder_of
 from gasp_rl.store.progress import Silent
@@ -343,6 +344,13 @@ def children_of(parent: int) -> list[int]:
             if int(text.rpartition(")")[2].split()[1]) == parent:
                 found.append(int(stat.parent.name))
     return found
+
+
+def test_ctrl_c_at_a_terminal_does_not_reach_the_sandbox() -> None:
+    with Sandbox(SandboxConfig(workers=1)):
+        workers = children_of(os.getpid())
+        assert workers
+        assert os.getpgrp() not in {os.getpgid(pid) for pid in workers}
 
 
 def test_sandbox_workers_that_die_change_nothing(small: Config, tmp_path: Path) -> None:
