@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ class RaySandbox(Sandbox):
         found = dict(self._completed(jobs, threading.Event()))
         return [found[index] for index in range(len(jobs))]
 
-    async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[tuple[int, Result]]:
+    async def stream(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, Result], None]:
         """Yield (index, result) as parcels of jobs finish. Leaving the loop early kills the rest."""
         stop = threading.Event()
         completed = self._completed(list(jobs), stop)
@@ -102,7 +102,9 @@ class RaySandbox(Sandbox):
             with contextlib.suppress(ValueError):  # still waiting in its thread: it sees `stop`
                 completed.close()
 
-    def _completed(self, jobs: list[Job], stop: threading.Event) -> Iterator[tuple[int, Result]]:
+    def _completed(
+        self, jobs: list[Job], stop: threading.Event
+    ) -> Generator[tuple[int, Result], None, None]:
         """(index, result) of every job, once each, in the order in which they finish."""
         todo = deque(range(len(jobs)))
         attempts = [0] * len(jobs)
@@ -150,7 +152,8 @@ class RaySandbox(Sandbox):
         """What a parcel brought; None if its node is lost."""
         errors = self._ray.exceptions
         try:
-            return self._ray.get(ref)
+            results: list[Result] = self._ray.get(ref)
+            return results
         except errors.RayTaskError as error:
             raise SandboxError(f"the sandbox of node {name} failed: {error.cause}") from error
         except errors.RayError:
