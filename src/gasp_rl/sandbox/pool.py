@@ -3,7 +3,7 @@
 import asyncio
 import marshal
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Self
@@ -112,7 +112,7 @@ class Sandbox:
             raise problems[0]
         return [results[places[order]] for order in orders]  # type: ignore[misc]
 
-    async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[tuple[int, Result]]:
+    async def stream(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, Result], None]:
         """Yield (index, result) as jobs finish. Leaving the loop early kills what still runs."""
         loop = asyncio.get_running_loop()
         answers: asyncio.Queue[tuple[int, Result | SandboxError]] = asyncio.Queue()
