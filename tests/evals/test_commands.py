@@ -174,7 +174,7 @@ def test_what_cannot_be_done_is_one_sentence(
 def test_goalposts_are_mined_in_shards_merged_listed_and_checked(
     mine: Path, chat_model: Path, tmp_path: Path
 ) -> None:
-    base = ("--stage", f"base={chat_model}", "--on", mine, *FEW, "-n", 6, "--confirm", 4)
+    base = ("--stage", f"base={chat_model}@6", "--on", mine, *FEW, "-n", 9, "--confirm", 4)
     parts = [tmp_path / f"part{i}.jsonl" for i in (0, 1)]
     for i, part in enumerate(parts):
         gasp("goalposts", "mine", *base, "--shard", f"{i}/2", "--out", part)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_rl.errors import DataError, StoreError
+from gasp_rl.errors import ConfigError, DataError, StoreError
 from gasp_rl.evals.goalposts import GoalpostFile, read_goalposts, write_goalposts
 from gasp_rl.evals.mining import DrawLog, Mined, Stage, mine, rounds, shard
+from gasp_rl.evals.options import stage_of
 from gasp_rl.evals.passk import upper_bound
 from gasp_rl.rng import rng
 from gasp_rl.tasks.question import Form, Question
@@ -187,3 +188,11 @@ def test_goalposts_file_round_trip_and_tampering(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(DataError, match="holds no goalposts"):
         read_goalposts(path)
+
+
+def test_a_stage_may_bring_its_own_count() -> None:
+    assert stage_of("rlvr=a/1,b/2", 100) == ("rlvr", ["a/1", "b/2"], 100)
+    assert stage_of("base=a@1000", 100) == ("base", ["a"], 1000)
+    assert stage_of("base=a@v2", 100) == ("base", ["a@v2"], 100)
+    with pytest.raises(ConfigError, match="name=MODEL"):
+        stage_of("base", 100)

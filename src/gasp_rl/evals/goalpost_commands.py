@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def mine_goalposts(
     stage: Annotated[
         list[str],
-        typer.Option(help="name=MODEL[,MODEL...]: one filter; repeat the option for more."),
+        typer.Option(help="name=MODEL[,MODEL...][@SAMPLES]: one filter; repeat for more."),
     ],
     questions: QuestionOptions,
     asking: AskingOptions,
@@ -54,15 +54,15 @@ def mine_goalposts(
     from gasp_rl.evals.goalposts import GoalpostFile, guard_against_leakage, write_goalposts
     from gasp_rl.evals.mining import DrawLog, mine
 
-    named = list(map(stage_of, stage))
-    prompters = [asking.prompter(model) for _, models in named for model in models]
+    named = [stage_of(text, n) for text in stage]
+    prompters = [asking.prompter(model) for _, models, _ in named for model in models]
     rule = grading.grading()
     with open_sandbox() as sandbox:
         benchmarks = questions.benchmarks(sandbox)
         candidates = _candidates(benchmarks, shard)
         for other in questions.evaluation_sets(against, sandbox):
             guard_against_leakage(candidates, other.questions, (questions.on, other.name))
-        stages = [_stage(name, models, n, asking, grading, sandbox) for name, models in named]
+        stages = [_stage(*part, asking, grading, sandbox) for part in named]
         draws = DrawLog(log or out.with_name(out.name + ".draws"))
         for path in merge or []:
             if not path.is_file():
@@ -79,7 +79,7 @@ def mine_goalposts(
         )
     provenance = {
         "sets": [benchmark.described for benchmark in benchmarks],
-        "stages": [[name, models, n] for name, models in named],
+        "stages": [list(part) for part in named],
         "confirm": confirm,
         "temperature": asking.temperature,
         "top_p": asking.top_p,

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -210,12 +211,14 @@ def shard_of(text: str) -> tuple[int, int]:
     return int(index), int(of)
 
 
-def stage_of(text: str) -> tuple[str, list[str]]:
-    """`rlvr=A,B` as ("rlvr", ["A", "B"])."""
+def stage_of(text: str, n: int) -> tuple[str, list[str], int]:
+    """`rlvr=A,B` as ("rlvr", ["A", "B"], n); `base=A@1000` brings its own count of samples."""
     name, equals, models = text.partition("=")
     if not equals or not name or not models:
         raise ConfigError(f"--stage {text}: write it as name=MODEL or name=MODEL,MODEL")
-    return name, models.split(",")
+    if counted := re.fullmatch(r"(.+)@([1-9]\d*)", models):
+        models, n = counted[1], int(counted[2])
+    return name, models.split(","), n
 
 
 def _words(text: str) -> tuple[str, ...]:
