@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test check slow ray coverage faults fuzz bench dist wheel-test clean
+.PHONY: demo demo-quick test check docs slow ray coverage faults fuzz bench dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -24,10 +24,14 @@ ray: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/sandbox/test_cluster.py
 
 check: $(VENV)/.dev
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff format --check src tests bench examples
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
+
+# The documentation as a site in build/site; a link that leads nowhere is an error.
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -m "not slow"
@@ -39,6 +43,7 @@ faults: $(VENV)/.dev
 
 # A million hostile texts for every parser of what a model writes; an hour or so.
 fuzz: $(VENV)/.dev
+	$(PIP) atheris
 	$(BIN)/python bench/fuzz.py --inputs 1000000
 
 bench: $(VENV)/.dev
@@ -66,6 +71,10 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.train
 	$(PIP) -e ".[train,lora,api,dev]"
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[docs]"
 	touch $@
 
 clean:
