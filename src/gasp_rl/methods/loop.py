@@ -1,7 +1,8 @@
 """The training loop: step, trial, commit, checkpoint. Resuming is replaying from a checkpoint."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,9 @@ TRAINED = "trained"
 
 VALIDATION = "eval/validation/pass@1"
 
+Opener = Callable[[Config, Engine | None], AbstractContextManager[Session]]
+"""`open_session`, or what wraps it to exchange a part: another method, other rewards."""
+
 
 def train(
     config: Config,
@@ -41,13 +45,14 @@ def train(
     recipe: str = "",
     progress: Progress | None = None,
     engine: Engine | None = None,
+    opener: Opener = open_session,
 ) -> Path:
     """Run a configuration from its start; returns the run's folder.
 
-    engine: takes the place of the one that `config.engine` names.
+    engine: takes the place of the one that `config.engine` names. opener: makes the run's parts.
     Raises `RunStopped` when it was asked to end early; `resume` then continues it.
     """
-    with open_session(config, engine) as session, RunStore.create(config, dir, recipe) as store:
+    with opener(config, engine) as session, RunStore.create(config, dir, recipe) as store:
         with listening(store.path) as stopping:
             _run(store, session, 0, progress or Silent(), stopping)
         return store.path
@@ -58,14 +63,16 @@ def resume(
     progress: Progress | None = None,
     engine: Engine | None = None,
     overrides: Sequence[str] = (),
+    opener: Opener = open_session,
 ) -> Path:
     """Continue a run from its last sound checkpoint, to the same end as if it had not stopped.
 
     overrides: may change when the run ends; all else would make it another run (`fork_run`).
+    engine, opener: those that the run began with.
     """
     progress = progress or Silent()
     config = _resumed_config(path, overrides)
-    with RunStore.open(path) as store, open_session(config, engine) as session:
+    with RunStore.open(path) as store, opener(config, engine) as session:
         write_config(path, config)
         point = _load_last_sound(store, session, progress)
         done = point.step if point else 0
