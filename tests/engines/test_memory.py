@@ -94,6 +94,8 @@ def test_when_nothing_is_left_to_divide_it_is_an_error(model_folders: dict[str, 
         pytest.raises(EngineError, match="nothing is left to divide"),
     ):
         engine.forward_backward(rows, LOSS)
+    with pytest.raises(EngineError, match="no gradient"):
+        engine.optim_step(OPTIM)
 
 
 def test_other_failures_are_not_taken_for_memory() -> None:

@@ -126,7 +126,11 @@ class LocalEngine:
             return self._backward(rows, loss, budget)
 
         pairs = [(row.prompt, row.tokens_T) for row in rows]
-        metrics = self._train_tokens.spend(attempt, least=shortest(pairs))
+        try:
+            metrics = self._train_tokens.spend(attempt, least=shortest(pairs))
+        except EngineError:
+            self._optimizer.clear()  # of a batch that cannot be done, no part may be stepped on
+            raise
         for weight, gradient in zip(self._optimizer.weights, earlier, strict=True):
             if gradient is not None:
                 weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
