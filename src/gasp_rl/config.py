@@ -70,7 +70,7 @@ class EngineConfig(Section):
     """Keep float32 weights and moments in CPU memory, and step there."""
     lora_rank: int = Field(0, ge=0)
     """Train LoRA adapters of this rank on all linear layers (arXiv 2106.09685); 0: all weights."""
-    lora_alpha: float = Field(32.0, gt=0)
+    lora_alpha: int = Field(32, ge=1)
     """LoRA's output is scaled by lora_alpha / lora_rank."""
 
 

@@ -41,7 +41,7 @@ def base_of(folder: Path) -> Path:
     return base
 
 
-def attach(model: PreTrainedModel, rank: int, alpha: float) -> None:
+def attach(model: PreTrainedModel, rank: int, alpha: int) -> None:
     """Add fresh adapters to every linear layer but the output layer; only they are trained."""
     _require_peft("engine.lora_rank")
     from peft import LoraConfig

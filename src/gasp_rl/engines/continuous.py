@@ -6,6 +6,7 @@ Draws come from one stream for the whole batch, so they depend on its make-up.
 import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
@@ -47,8 +48,9 @@ class ContinuousSampler:
             pad_token_id=self._stop_ids[0],
             num_return_sequences=drawn,
         )
+        model: Any = self._model  # torch's own annotations hide what is no tensor
         with _paged_attention(self._model):
-            outputs = self._model.generate_batch(
+            outputs = model.generate_batch(
                 [list(prompt) for prompt in prompts_P],
                 generation,
                 self._batching(prompts_P, params),
@@ -79,21 +81,19 @@ class ContinuousSampler:
         self, prompts_P: Sequence[Tokens], params: SamplingParams
     ) -> ContinuousBatchingConfig:
         """On a GPU transformers sizes the cache by the free memory; on a CPU by what is asked."""
-        shared = {
-            "return_logprobs": True,
-            "seed": params.seed % 2**63,
-            "max_requests_per_batch": self._rows,
-        }
-        if self._model.device.type == "cuda":
-            return ContinuousBatchingConfig(page_size=PAGE, **shared)
-        longest = max(map(len, prompts_P)) + params.max_tokens
-        return ContinuousBatchingConfig(
-            page_size=CPU_PAGE,
-            num_blocks=self._rows * math.ceil(longest / CPU_PAGE),
-            max_batch_tokens=max(CPU_PREFILL, self._rows),
-            auto_switch_to_flash=False,
-            **shared,
+        batching = ContinuousBatchingConfig(
+            page_size=PAGE,
+            max_requests_per_batch=self._rows,
+            return_logprobs=True,
+            seed=params.seed % 2**63,
         )
+        if self._model.device.type != "cuda":
+            longest = max(map(len, prompts_P)) + params.max_tokens
+            batching.page_size = CPU_PAGE
+            batching.num_blocks = self._rows * math.ceil(longest / CPU_PAGE)
+            batching.max_batch_tokens = max(CPU_PREFILL, self._rows)
+            batching.auto_switch_to_flash = False
+        return batching
 
     def _completion(
         self, tokens: list[int], logprobs: list[float], params: SamplingParams, version: int

@@ -121,7 +121,9 @@ def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
 
 def require_rows(model: PreTrainedModel, tokenizer: FolderTokenizer, folder: Path) -> None:
     """Refuse a tokenizer that may write a token which the model has no embedding for."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    rows = weight.shape[0]
     if len(tokenizer) > rows:
         raise DataError(
             f"{folder}: its tokenizer has {len(tokenizer)} tokens, its model embeds {rows}; they "
