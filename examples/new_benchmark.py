@@ -26,7 +26,7 @@ def questions(count: int = 5) -> list[Question]:
             form=Form.FUNCTION,
             statement=f"Add up every number of the list x that {k} divides.",
             shown=(Example(f"[{k}, {k + 1}]", str(k)),),
-            hidden=(Example("[]", "0"), Example(f"[{2 * k}, 1, {k}]", str(3 * k))),
+            hidden=(Example("[]", "0"), Example(f"{[*range(20)]}", f"{sum(range(0, 20, k))}")),
             difficulty="easy" if k < 4 else "hard",
         )
         for k in range(2, 2 + count)
