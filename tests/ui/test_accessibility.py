@@ -1,10 +1,9 @@
-"""axe-core on every page, light and dark. Needs `npm install --no-save axe-core` at the root."""
+"""axe-core on every page, light and dark, in wide and in narrow windows."""
 
-from pathlib import Path
+from importlib import resources
 
 import pytest
 
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 ADDRESSES = (
     "#/overview?run=first",
     "#/curriculum?run=first",
@@ -17,16 +16,23 @@ ADDRESSES = (
 )
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core missing: npm install --no-save axe-core")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.fixture(scope="module")
+def axe() -> str:
+    pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_axe_reports_nothing_serious(page, site, address: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
+def test_axe_reports_nothing_serious(page, site, axe: str, address: str, look: str) -> None:
+    page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+    if look == "narrow":
+        page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{site.url}/{address}")
     page.wait_for_selector("main[data-ready]")
     page.wait_for_timeout(300)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    rules = "" if scheme == "light" else ", runOnly: ['color-contrast']"
+    page.evaluate(axe)
+    rules = ", runOnly: ['color-contrast']" if look == "dark" else ""
     found = page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{rules}}})")
     serious = [
         f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:200]}"
