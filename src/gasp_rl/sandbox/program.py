@@ -359,7 +359,8 @@ class _Clock:
         if self.cpu >= self.limits.cpu_seconds:
             return Verdict.TIMEOUT_CPU
         wants_core = self._look_at_threads()
-        self.last_wall = max(now - self.looked - (self.queued - queued), 0.0)
+        # Negative where the kernel books only now what was queued before the last look.
+        self.last_wall = now - self.looked - (self.queued - queued)
         self.last_idle = 0.0 if wants_core else max(self.last_wall - (self.cpu - cpu), 0.0)
         self.wall += self.last_wall
         self.idle += self.last_idle
