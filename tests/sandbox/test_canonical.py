@@ -101,6 +101,7 @@ def test_reads_arguments(text, value):
         "a.b", "f'{1}'", "*[1]", "x=1", "'abc", "[1", "1]", "{[]: 1}", "{1: 2, 3}", "007", "1.e",
         "'\\x1'", "b'\u00e9'", "1 2", "- -1", "not 1", "(yield)", "1if 1else 2", "b'a' 'b'", "[,]",
         "[" * 300 + "]" * 300, "9" * 5000, "1j + 1j", "1 < 2", "float('1')", "set(1)", "'a'[0]",
+        "'\\N{\udc87}'", "'\\N{no such name}'",
     ],
 )  # fmt: skip
 def test_refuses_whatever_is_not_a_literal(text):

@@ -293,7 +293,7 @@ def _unescape_text(match: re.Match[str]) -> str:
     if code[0] == "N" and len(code) > 1:
         try:
             return unicodedata.lookup(code[2:-1])
-        except KeyError as error:
+        except (KeyError, UnicodeEncodeError) as error:  # the latter for a lone surrogate
             raise LiteralError("an unknown character name") from error
     if code[0] in "xuUN":
         raise LiteralError("a cut-off escape")
