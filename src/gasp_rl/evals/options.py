@@ -45,7 +45,7 @@ def grouped(verb: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         arguments = {}
         for name, parameter in groups.items():
-            group = parameter.annotation
+            group: Any = parameter.annotation
             arguments[name] = (
                 group(**{f.name: given[f.name] for f in fields(group)})
                 if is_dataclass(group)

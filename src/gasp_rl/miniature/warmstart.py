@@ -71,14 +71,14 @@ def batches(corpus: Corpus, tokenizer: Tokenizer, settings: WarmStart) -> Iterat
         encoded.sort(key=lambda pair: len(pair[0]))
         chunks = [encoded[i : i + settings.batch] for i in range(0, pool, settings.batch)]
         for i in corpus.random.permutation(len(chunks)):
-            yield _collate(chunks[i], tokenizer.token_to_id(PAD))
+            yield _collate(chunks[i], _id_of(PAD, tokenizer))
 
 
 def _encode(documents: list, tokenizer: Tokenizer) -> list[tuple[list[int], list[float]]]:
     """Ids and loss weights of each document; the prompt weighs nothing, the end token 1."""
     texts = [text for d in documents for text in (d.prompt, *(piece for piece, _ in d.pieces))]
     ids = iter(tokenizer.encode_batch(texts, add_special_tokens=False))
-    eos = tokenizer.token_to_id(EOS)
+    eos = _id_of(EOS, tokenizer)
     encoded = []
     for document in documents:
         tokens = list(next(ids).ids)
@@ -89,6 +89,12 @@ def _encode(documents: list, tokenizer: Tokenizer) -> list[tuple[list[int], list
             weights += [weight] * len(piece)
         encoded.append(([*tokens, eos], [*weights, 1.0]))
     return encoded
+
+
+def _id_of(piece: str, tokenizer: Tokenizer) -> int:
+    found = tokenizer.token_to_id(piece)
+    assert found is not None, piece
+    return int(found)
 
 
 def _collate(chunk: list[tuple[list[int], list[float]]], pad: int) -> Batch:
