@@ -45,10 +45,10 @@ def grouped(verb: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         arguments = {}
         for name, parameter in groups.items():
-            group: Any = parameter.annotation
+            group = parameter.annotation
             arguments[name] = (
                 group(**{f.name: given[f.name] for f in fields(group)})
-                if is_dataclass(group)
+                if isinstance(group, type) and is_dataclass(group)
                 else given[name]
             )
         verb(**arguments)
