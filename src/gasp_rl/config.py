@@ -449,6 +449,8 @@ class Config(Section):
     """End the run when its last this many steps show that it learns nothing; 0: never."""
     hardware: str = ""
     """What the recipe was made for, in words."""
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Experiment trackers that also get the metrics; extras of the same names."""
     budget: BudgetConfig = BudgetConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
