@@ -16,7 +16,7 @@ LAYERS = [
     {"curriculum"},
     {"evals"},
     {"store", "miniature"},
-    {"methods", "studies", "ui"},
+    {"methods", "planning", "studies", "ui"},
     {"cli"},
 ]
 """Lowest first. A room may import its own layer and those below it."""

@@ -17,6 +17,7 @@ def build_app() -> typer.Typer:
     from gasp_rl.evals import commands as evaluation
     from gasp_rl.methods import commands as training
     from gasp_rl.miniature import commands as miniature
+    from gasp_rl.planning import commands as planning
     from gasp_rl.problems import commands as problems
     from gasp_rl.sandbox import commands as sandbox
     from gasp_rl.studies import commands as studies
@@ -30,6 +31,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     training.mount(app)
+    planning.mount(app)
     reading.mount(app)
     studies.mount(app)
     evaluation.mount(app)

@@ -434,6 +434,19 @@ class BudgetConfig(Section):
     """Wall time of the steps, trials not counted; none: no limit. No seed decides where it ends."""
 
 
+class PlanConfig(Section):
+    """What `gasp plan` reckons with. A run does not read it."""
+
+    device: str = ""
+    """The device that a recipe is made for, for instance `h100-80gb`; empty: what this machine has."""
+    devices: int = Field(1, ge=1)
+    """How many of them share the work (`torchrun`)."""
+    prompt_tokens: int = Field(1024, ge=1)
+    """Assumed length of a prompt."""
+    completion_share: float = Field(1.0, gt=0, le=1)
+    """Assumed mean length of a completion, as a share of its max_tokens."""
+
+
 class Config(Section):
     """A whole run. Written, resolved, to `config.json` before anything else happens."""
 
@@ -469,6 +482,7 @@ class Config(Section):
     sandbox: SandboxConfig = SandboxConfig()
     eval: EvalConfig = EvalConfig()
     store: StoreConfig = StoreConfig()
+    plan: PlanConfig = PlanConfig()
 
 
 def recipe_names() -> list[str]:

@@ -1,0 +1,33 @@
+"""The verbs that look ahead: plan, doctor."""
+
+import json
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add every verb of this module to the command line."""
+    for verb in (plan,):
+        app.command()(verb)
+
+
+def plan(
+    recipe: Annotated[
+        str, typer.Argument(help="A shipped recipe (`gasp recipes`) or a TOML file.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings as key.path=value, for instance plan.device=h100-80gb."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reckon memory and hours before anything is loaded; exit code 1 if it does not fit."""
+    from gasp_rl.config import load_config
+    from gasp_rl.planning import plan as planning
+
+    made = planning.make_plan(load_config(recipe, overrides or []))
+    print(json.dumps(planning.as_json(made)) if as_json else planning.render(made))
+    raise typer.Exit(1 if made.verdict == "too large" else 0)

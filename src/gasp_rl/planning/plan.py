@@ -1,0 +1,173 @@
+"""`gasp plan`: what a configuration needs, before anything is loaded."""
+
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from gasp_rl.config import Config
+from gasp_rl.planning.hours import DECODE_SHARE, TRAIN_SHARE, step_seconds
+from gasp_rl.planning.machine import gpus, host_memory
+from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters
+from gasp_rl.planning.shapes import Device, Shape, find_device, read_shape
+from gasp_rl.planning.work import Draw, draws
+from gasp_rl.problems.embedded import embedded_model, is_embedded
+from gasp_rl.types import Metrics
+
+TIGHT = 0.9
+"""Share of a device's memory above which fragments and the CUDA context may no longer fit."""
+
+PEAK = "gpu/memory_peak"
+GIB = 2.0**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """seconds of one step are (sampling, training); `steps` is what the run takes at most."""
+
+    name: str
+    method: str
+    model: str
+    shape: Shape
+    trained: int
+    device: Device
+    devices: int
+    memory: Memory
+    draws: tuple[Draw, ...]
+    sampled_tokens: int
+    trained_tokens: int
+    sampling_seconds: float
+    training_seconds: float
+    steps: int
+
+    @property
+    def hours(self) -> float:
+        """Of all steps."""
+        return self.steps * (self.sampling_seconds + self.training_seconds) / 3600
+
+    @property
+    def verdict(self) -> str:
+        """`fits`, `tight` (above 90% of the device), `too large`, or `unknown`."""
+        if not self.device.memory:
+            return "unknown"
+        share = self.memory.peak / self.device.memory
+        return "too large" if share > 1 else "tight" if share > TIGHT else "fits"
+
+
+def make_plan(config: Config) -> Plan:
+    """Reckon a configuration on `plan.device`, or on what this machine has.
+
+    Raises `DataError` when the model's dimensions are unknown.
+    """
+    path = config.model.path
+    shape = read_shape(embedded_model(path) if is_embedded(path) else Path(path))
+    settings, engine = config.plan, config.engine
+    device = find_device(settings.device) if settings.device else _device_here(config)
+    step = draws(config)
+    largest = max(ceil(d.completions / settings.devices) for d in step)
+    load = Load(
+        prompt=settings.prompt_tokens,
+        completion=max(d.max_tokens for d in step),
+        rows=min(engine.sample_rows, largest),
+        train_tokens=engine.train_tokens,
+        reference=config.loss.kl_coef > 0,
+    )
+    share = settings.completion_share
+    sampling, training = step_seconds(
+        shape, step, load.prompt, share, engine, device, settings.devices
+    )
+    return Plan(
+        name=config.name,
+        method=config.method,
+        model=path,
+        shape=shape,
+        trained=trained_parameters(shape, engine),
+        device=device,
+        devices=settings.devices,
+        memory=reckon(shape, load, engine, settings.devices),
+        draws=step,
+        sampled_tokens=round(sum(share * d.completions * d.max_tokens for d in step)),
+        trained_tokens=round(
+            sum(
+                d.prompts * load.prompt + share * d.trained * d.max_tokens
+                for d in step
+                if d.trained
+            )
+        ),
+        sampling_seconds=sampling,
+        training_seconds=training,
+        steps=config.steps,
+    )
+
+
+def render(plan: Plan) -> str:
+    """The plan for a reader, sizes in GiB."""
+    memory, device = plan.memory, plan.device
+    parts = asdict(memory)
+    host = parts.pop("host")
+    known = f", {device.memory / GIB:.3g} GiB each" if device.memory else ", memory unknown"
+    lines = [
+        f"plan of {plan.name}: {plan.method} on {plan.model}",
+        f"model   {plan.shape.parameters:,} parameters, {plan.trained:,} of them trained"
+        if plan.trained == plan.shape.parameters
+        else f"model   {plan.shape.parameters:,} parameters, {plan.trained:,} in adapters trained",
+        f"device  {plan.devices} x {device.name}{known}",
+        "memory  on each device",
+        *(f"  {name.replace('_', ' '):<15}{_size(value):>12}" for name, value in parts.items()),
+        f"  sampling {_size(memory.sampling)}, backward {_size(memory.backward)}, "
+        f"optimiser's step {_size(memory.step)}",
+        f"peak    {_size(memory.peak)}{_of(plan)}: {plan.verdict}",
+    ]
+    if host:
+        lines.append(f"host    {_size(host)} of CPU memory for the offloaded optimiser")
+    seconds = f"sampling {plan.sampling_seconds:,.3g} s, training {plan.training_seconds:,.3g} s"
+    return "\n".join(
+        [
+            *lines,
+            f"a step  {budget_line(plan.draws)}",
+            f"tokens  {plan.sampled_tokens:,} sampled and {plan.trained_tokens:,} trained in a step, "
+            "at most",
+            f"hours   at most {plan.hours:.3g} for {plan.steps} steps ({seconds} a step)",
+            f"        by arithmetic: {TRAIN_SHARE:.0%} of the peak in training, {DECODE_SHARE:.0%} "
+            "of the bandwidth in decoding; sandbox and trials not counted",
+        ]
+    )
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """Everything of the plan, sizes in bytes."""
+    derived = {"peak": plan.memory.peak, "verdict": plan.verdict, "hours": plan.hours}
+    return {**asdict(plan), **derived}
+
+
+def budget_line(step: tuple[Draw, ...]) -> str:
+    """`proposals at most 128, probes at most 1,280, ...`."""
+    return ", ".join(f"{d.name} at most {d.completions:,}" for d in step)
+
+
+def compare(plan: Plan, metrics: Metrics) -> str | None:
+    """One line on the measured peak beside the planned one; none where nothing was measured."""
+    measured = metrics.get(PEAK)
+    if not measured:
+        return None
+    ratio = measured / plan.memory.peak
+    return f"memory peak {_size(measured)}, planned {_size(plan.memory.peak)} ({ratio:.2f} of it)"
+
+
+def _device_here(config: Config) -> Device:
+    found = [] if config.engine.device == "cpu" else gpus()
+    if not found:
+        return replace(find_device("cpu"), memory=host_memory())
+    like = "h200" if "H200" in found[0].name else "h100-80gb" if "H100" in found[0].name else "l4"
+    return replace(find_device(like), name=found[0].name, memory=found[0].memory)
+
+
+def _of(plan: Plan) -> str:
+    if not plan.device.memory:
+        return ""
+    share = plan.memory.peak / plan.device.memory
+    return f" of {plan.device.memory / GIB:.3g} GiB ({share:.0%})"
+
+
+def _size(size: float) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 100 else f"{size / 2**20:.2f} MiB"

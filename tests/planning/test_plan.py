@@ -1,0 +1,280 @@
+"""The arithmetic against real tensors: exact where it says so, and within bounds elsewhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gasp_rl.cli import build_app
+from gasp_rl.config import EngineConfig, OptimConfig, load_config
+from gasp_rl.errors import ConfigError, DataError
+from gasp_rl.planning.hours import forward_flops, sampling_seconds, training_flops
+from gasp_rl.planning.machine import parse_gpus
+from gasp_rl.planning.memory import (
+    GROWTH,
+    Load,
+    activation_bytes,
+    cache_bytes,
+    optimizer_bytes,
+    reckon,
+)
+from gasp_rl.planning.plan import compare, make_plan
+from gasp_rl.planning.shapes import Shape, find_device, parse_shape, read_shape
+from gasp_rl.planning.work import Draw, draws
+
+SEVEN = read_shape(Path("models/Qwen2.5-Coder-7B"))
+LOAD = Load(prompt=512, completion=512, rows=64, train_tokens=4096)
+
+MODELS = {
+    "qwen2": {},
+    "qwen2 untied": {"tie_word_embeddings": False},
+    "qwen3": {"head_dim": 16},
+    "llama": {"attention_bias": True, "mlp_bias": True},
+    "smollm3": {},
+    "mistral": {"tie_word_embeddings": False},
+}
+
+
+def small(name: str, **more: object):  # a transformers model
+    transformers = pytest.importorskip("transformers")
+    settings = {
+        "vocab_size": 40,
+        "hidden_size": 64,
+        "intermediate_size": 160,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+    }
+    config = transformers.AutoConfig.for_model(
+        name.split()[0], **settings | MODELS.get(name, {}) | more
+    )
+    return transformers.AutoModelForCausalLM.from_config(config)
+
+
+def shape_of(model) -> Shape:
+    return parse_shape(model.config.to_dict(), "test")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_exact(name: str) -> None:
+    model = small(name)
+    shape = shape_of(model)
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    assert shape.tensors == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("0.5B", 494_032_768),
+        ("1.5B-Instruct", 1_543_714_304),
+        ("3B", 3_085_938_688),
+        ("7B", 7_615_616_512),
+    ],
+)
+def test_published_models_have_their_published_sizes(name: str, parameters: int) -> None:
+    assert read_shape(Path(f"/nowhere/Qwen2.5-Coder-{name}")).parameters == parameters
+
+
+def test_lora_parameters_are_exact() -> None:
+    pytest.importorskip("peft")
+    from gasp_rl.engines.adapter import attach
+
+    model = small("qwen2")
+    shape = shape_of(model)
+    attach(model, 4, 8)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert shape.lora_parameters(4) == sum(p.numel() for p in trained)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("offload", [False, True])
+def test_optimizer_bytes_are_exact(dtype: str, offload: bool) -> None:
+    torch = pytest.importorskip("torch")
+    from gasp_rl.engines.optimizer import MasterOptimizer
+
+    model = small("qwen2").to(getattr(torch, dtype))
+    engine = EngineConfig(dtype=dtype, offload_optimizer=offload)
+    optimizer = MasterOptimizer(model, "adamw", offload)
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step(OptimConfig())
+    state = optimizer.state_dict()
+    moments = [t for s in state["optimizer"]["state"].values() for t in s.values() if t.ndim]
+    held = sum(t.nbytes for t in [*moments, *state["masters"]])
+    assert optimizer_bytes(shape_of(model).parameters, engine) == held
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_cache_bytes_are_exact(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    from gasp_rl.engines.cache import DecodeCache
+    from gasp_rl.engines.decode import prefill
+
+    model = small("qwen2", attn_implementation="sdpa").to(getattr(torch, dtype)).eval()
+    prompt = tuple(range(3, 10))
+    kv, _ = prefill(model, [prompt])[prompt]
+    cache = DecodeCache(kv)
+    cache.join([(kv, 5)])
+    shape, engine = shape_of(model), EngineConfig(dtype=dtype)
+    assert kv.nbytes == len(prompt) * shape.kv_bytes(kv.element_size())
+    load = Load(prompt=len(prompt), completion=0, rows=5, train_tokens=1)
+    assert cache._kv.shape[4] == len(prompt) + GROWTH
+    assert cache_bytes(shape, load, engine) == 2 * cache._kv.nbytes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("lengths", [(16, 48, 16), (64, 64, 8), (8, 120, 8)])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_are_those_that_autograd_keeps(
+    dtype: str, lengths: tuple[int, int, int], checkpointing: bool
+) -> None:
+    torch = pytest.importorskip("torch")
+    from gasp_rl.engines.attention import ATTENTION
+    from gasp_rl.engines.packing import pack
+    from gasp_rl.engines.pretrained import load_policy  # noqa: F401  (registers the attention)
+    from gasp_rl.engines.scoring import checkpoint_layers, hidden_states
+
+    model = small("qwen2", attn_implementation=ATTENTION).to(getattr(torch, dtype)).eval()
+    prompt, completion, rows = lengths
+    pairs = [((3 + i, *[30] * (prompt - 1)), (31,) * completion) for i in range(rows)]
+    packed = pack(pairs, model.device, model.dtype)
+    tokens = len(packed.ids_T)
+    engine = EngineConfig(dtype=dtype, gradient_checkpointing=checkpointing)
+    load = Load(prompt=prompt, completion=completion, rows=1, train_tokens=tokens)
+    if checkpointing:
+        checkpoint_layers(model)
+    held = {}
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            held[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden_states(model, packed)
+    measured = sum(storage.nbytes() for storage in held.values())
+    reckoned = activation_bytes(shape_of(model), load, engine)
+    if checkpointing:  # hooks see the layers' inputs; one layer comes on top in the backward pass
+        inner = engine.model_copy(update={"gradient_checkpointing": False})
+        one = activation_bytes(shape_of(model), load, inner) / 3
+        assert 0.8 * measured < reckoned < measured + 1.3 * one
+    else:
+        assert 0.85 < reckoned / measured < 1.15
+
+
+def test_settings_that_save_memory_save_it() -> None:
+    plain = EngineConfig(dtype="bfloat16")
+    full = reckon(SEVEN, LOAD, plain)
+    assert full.weights == 2 * SEVEN.parameters
+    assert full.optimizer == 12 * SEVEN.parameters
+    lora = reckon(SEVEN, LOAD, plain.model_copy(update={"lora_rank": 32}))
+    assert lora.optimizer < full.optimizer / 50
+    checkpointed = reckon(SEVEN, LOAD, plain.model_copy(update={"gradient_checkpointing": True}))
+    assert checkpointed.activations < full.activations / 10
+    offloaded = reckon(SEVEN, LOAD, plain.model_copy(update={"offload_optimizer": True}))
+    assert (offloaded.optimizer, offloaded.step_copies) == (0, 0)
+    assert offloaded.host == 16 * SEVEN.parameters
+    eight = reckon(SEVEN, LOAD, plain.model_copy(update={"optimizer": "adamw-8bit"}))
+    assert eight.optimizer < full.optimizer / 1.9
+    divided = reckon(SEVEN, LOAD, plain, devices=8)
+    assert divided.optimizer == full.optimizer / 8
+    assert divided.peak < full.peak / 2
+    with_reference = reckon(
+        SEVEN, Load(prompt=1, completion=1, rows=1, train_tokens=16, reference=True), plain
+    )
+    assert with_reference.weights == 2 * full.weights
+
+
+def test_operations_of_a_token() -> None:
+    assert forward_flops(SEVEN, 1, 0) == 2 * SEVEN.matmul_parameters
+    plain = EngineConfig()
+    assert training_flops(SEVEN, 10, 0, plain) == 60 * SEVEN.matmul_parameters
+    lora = EngineConfig(lora_rank=8, gradient_checkpointing=True)
+    assert training_flops(SEVEN, 10, 0, lora) == training_flops(SEVEN, 10, 0, plain)
+
+
+def test_decoding_few_rows_is_bound_by_reading_the_weights() -> None:
+    engine, device = EngineConfig(dtype="bfloat16"), find_device("h100-80gb")
+    one, many = (
+        Draw(name="x", prompts=1, completions=n, trained=0, max_tokens=100) for n in (1, 32)
+    )
+    times = [sampling_seconds(SEVEN, d, 8, 100, engine, device) for d in (one, many)]
+    assert times[1] < 1.2 * times[0]
+    assert times[0] == pytest.approx(100 * 2 * SEVEN.parameters / 3350e9 / 0.3, rel=0.02)
+
+
+def test_rollouts_of_a_step_follow_the_settings() -> None:
+    config = load_config("miniature", ["teacher.max_attempts=3", "student.learn_from_probes=none"])
+    counts = {d.name: (d.completions, d.trained) for d in draws(config)}
+    assert counts == {"proposals": (384, 384), "probes": (6144, 0), "attempts": (128, 128)}
+    azr = {d.name: d.completions for d in draws(load_config("miniature-azr"))}
+    assert azr == {"proposals": 144, "probes": 2304, "attempts": 144}
+    real = draws(load_config("miniature-rlvr"))
+    assert [(d.prompts, d.completions) for d in real] == [(80, 1280)]
+
+
+def test_a_plan_says_whether_it_fits() -> None:
+    asks = ["model.path=Qwen2.5-Coder-7B", "engine.dtype=bfloat16", "plan.device=rtx-4090"]
+    plan = make_plan(load_config("miniature", asks))
+    assert plan.verdict == "too large"
+    bigger = make_plan(
+        load_config("miniature", [*asks[:2], "engine.lora_rank=32", "plan.device=h200"])
+    )
+    assert bigger.verdict == "fits"
+    assert compare(bigger, {}) is None
+    line = compare(bigger, {"gpu/memory_peak": bigger.memory.peak * 1.1})
+    assert line is not None
+    assert "1.10" in line
+
+
+def test_the_command_prints_text_or_json_and_its_exit_code_tells() -> None:
+    run, app = CliRunner(), build_app()
+    assert isinstance(app, typer.Typer)
+    words = ["plan", "miniature", "model.path=Qwen2.5-Coder-7B", "engine.dtype=bfloat16"]
+    done = run.invoke(app, [*words, "plan.device=rtx-4090"])
+    assert done.exit_code == 1
+    assert "too large" in done.output
+    words += ["engine.lora_rank=32", "plan.device=h200"]
+    done = run.invoke(app, [*words, "--json"])
+    assert done.exit_code == 0
+    told = json.loads(done.output)
+    assert told["shape"]["layers"] == 28
+    plan = make_plan(load_config(words[1], words[2:]))
+    assert told["peak"] == pytest.approx(plan.memory.peak)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"model_type": "mamba"}, "model_type 'mamba'"),
+        ({"model_type": "qwen2"}, "no dimensions"),
+        ({"model_type": "qwen2", "hidden_size": "x"}, "no dimensions"),
+    ],
+)
+def test_unknown_shapes_are_one_sentence(config: dict[str, object], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        parse_shape(config, "config.json")
+
+
+def test_unknown_names_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="its name is none of"):
+        read_shape(Path("models/gpt-9"))
+    with pytest.raises(ConfigError, match="known devices are"):
+        find_device("abacus")
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(DataError, match="not a JSON object"):
+        read_shape(tmp_path)
+
+
+def test_lines_of_nvidia_smi() -> None:
+    assert parse_gpus("NVIDIA H200, 143771\nbroken\n") == [("NVIDIA H200", 143771 * 2.0**20)]
+    assert parse_gpus("") == []
