@@ -22,8 +22,16 @@ from gasp_rl.roles.prompts import copy_own_prompts
 from gasp_rl.store.checkpoints import verify_checkpoint
 from gasp_rl.store.folder import read_config, write_config
 from gasp_rl.store.progress import Progress, Silent
-from gasp_rl.store.records import EvalRecord, GoalpostAttempt, GoalpostRecord, StepRecord
+from gasp_rl.store.records import (
+    GUIDE,
+    SEED,
+    EvalRecord,
+    GoalpostAttempt,
+    GoalpostRecord,
+    StepRecord,
+)
 from gasp_rl.store.run import ResumePoint, RunStore
+from gasp_rl.store.trackers import Tracked
 from gasp_rl.tasks import Induction, Question
 from gasp_rl.types import Axis, PassRate, Stage
 
@@ -94,6 +102,8 @@ def _run(
     store.note("stopped", "")
     store.add_goalposts(goalpost_records(session))
     spent = spent_by(store.reader)
+    if config.track:
+        progress = Tracked(progress, config.track, store.path, config, done)
     progress.start_run(config.name, config.steps, done)
     attempts = store.reader.goalpost_attempts()
     reached = {a.goalpost for a in attempts if a.correct and a.policy == TRAINED}
@@ -124,9 +134,11 @@ def _run(
 
 def goalpost_records(session: Session) -> list[GoalpostRecord]:
     """The session's goalposts, and the questions in their place, as the store keeps them."""
+    goalposts = {g.id for g in session.goalposts}
+    guides = [g for g in session.guides if g.id not in goalposts]
     return [
-        GoalpostRecord(id=g.id, source=g.source, question=g.statement)
-        for g in (*session.goalposts, *session.guides)
+        *(GoalpostRecord(g.id, g.source, g.statement) for g in session.goalposts),
+        *(GoalpostRecord(g.id, SEED if g.source == SEED else GUIDE, g.statement) for g in guides),
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gasp_rl.store.codec import label_of
-from gasp_rl.store.records import GoalpostRecord
+from gasp_rl.store.records import GUIDE, SEED, GoalpostRecord
 from gasp_rl.store.rows import ACCEPTED
 from gasp_rl.store.views import (
     GoalpostSummary,
@@ -16,6 +16,9 @@ from gasp_rl.store.views import (
 from gasp_rl.types import Example, PassRate, Stage
 
 RECENT_ATTEMPTS = 16
+
+ROOTS = (SEED, GUIDE)
+"""Sources of roots that are no goalposts."""
 
 ROOTED = (Stage.LEMMA, Stage.DEDUCTION, Stage.ABDUCTION)
 GROWN = (Stage.LIFT, Stage.INDUCTION)
@@ -68,6 +71,7 @@ def goalpost_summary(
     return GoalpostSummary(
         id=record.id,
         source=record.source,
+        is_goalpost=record.source not in ROOTS,
         label=label_of(record.question),
         lemmas=sum(built.get(stage, 0) for stage in ROOTED),
         lifts=sum(built.get(stage, 0) for stage in GROWN),

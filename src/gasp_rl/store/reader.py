@@ -15,6 +15,7 @@ from gasp_rl.store.queries import (
     GOALPOST_ATTEMPTS,
     PROPOSAL,
     ROLLOUT,
+    ROOTS,
     bodies,
     goalpost_summary,
     node_summary,
@@ -101,8 +102,10 @@ class RunReader:
 
     def counts(self) -> dict[str, int]:
         """How many goalposts, proposals, accepted nodes and rollouts the run holds."""
-        tables = ("goalpost", "proposal", "node", "rollout")
-        return {table: self._value(f"select count(*) from {table}") for table in tables}
+        tables = ("proposal", "node", "rollout")
+        goalposts = self._value("select count(*) from goalpost where source not in (?, ?)", *ROOTS)
+        counts = {table: self._value(f"select count(*) from {table}") for table in tables}
+        return {"goalpost": goalposts, **counts}
 
     # -- the curriculum --------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class RunReader:
 
     def goalposts(self, last_step: int | None = None) -> list[GoalpostSummary]:
         """The board: every goalpost with what was built towards it (up to `last_step`) and how
-        attempts at it went."""
+        attempts at it went. Other roots of trees come too: `summary.is_goalpost` tells."""
         built: dict[str, dict[str, int]] = {}
         for row in self._rows(
             "select goalpost, case when verdict = 'accepted' then stage else 'rejected' end"

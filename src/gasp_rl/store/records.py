@@ -64,6 +64,11 @@ class TokenTrace:
             )
 
 
+SEED, GUIDE = "seed", "guide"
+"""Sources of what stands at the root of a tree and is no goalpost: the identity program that AZR
+starts from, and a question drawn in a goalpost's place. No count of goalposts holds them."""
+
+
 @dataclass(frozen=True, slots=True)
 class GoalpostRecord:
     """A hard real question: where it comes from and its statement."""

@@ -160,12 +160,14 @@ class ProposalFilter:
 class GoalpostSummary:
     """One goalpost on the board: what was built towards it and what became of attempts at it.
 
+    is_goalpost: False for other roots of trees: AZR's seed, questions in a goalpost's place.
     base and trained: all samples of untrained (step 0) and of trained policies at it.
     evaluated: evaluations of trained policies; solved: those among them with a right sample.
     """
 
     id: str
     source: str
+    is_goalpost: bool
     label: str
     lemmas: int
     lifts: int

@@ -14,7 +14,7 @@ from gasp_rl.store.reader import RunReader
 from gasp_rl.ui.safe import one_line
 
 RESAMPLES = 2000
-NOT_A_SETTING = {"name", "seed", "hardware"}
+NOT_A_SETTING = {"name", "seed", "hardware", "track"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def run_summary(reader: RunReader) -> dict[str, Any]:
                 "trained": api.plain(g.trained),
             }
             for g in reader.goalposts()
+            if g.is_goalpost
         ],
     }
 

@@ -26,10 +26,11 @@ def run_tree(
 
     board = reader.goalposts()
     built = [g for g in board if g.lemmas or g.rejected]
-    solved = sum(g.solved > 0 for g in board)
+    goalposts_of_run = [g for g in board if g.is_goalpost]
+    solved = sum(g.solved > 0 for g in goalposts_of_run)
     title = (
         f"{one_line(reader.path.name)}  step {reader.last_step()}  "
-        f"{solved} of {len(board)} goalposts solved"
+        f"{solved} of {len(goalposts_of_run)} goalposts solved"
     )
     root = Tree(Text(title, "bold"))
     for goalpost in built[:goalposts]:
@@ -37,8 +38,9 @@ def run_tree(
         _add_children(branch, reader, goalpost.id, rejected)
     if len(built) > goalposts:
         root.add(Text(f"... {len(built) - goalposts} more goalposts", "dim"))
-    if len(built) < len(board):
-        root.add(Text(f"{len(board) - len(built)} goalposts without proposals", "dim"))
+    bare = sum(g not in built for g in goalposts_of_run)
+    if bare:
+        root.add(Text(f"{bare} goalposts without proposals", "dim"))
     return root
 
 
@@ -90,6 +92,14 @@ def _add_children(branch: "Tree", reader: RunReader, parent: str, rejected: bool
 def _goalpost_line(goalpost: GoalpostSummary) -> "Text":
     from rich.text import Text
 
+    if not goalpost.is_goalpost:
+        return Text.assemble(
+            (one_line(goalpost.id, 40), "bold"),
+            f"  {one_line(goalpost.label, 70)}  ",
+            (f"{one_line(goalpost.source, 20)}, no goalpost", "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
     state = f"solved at step {goalpost.first_solved}" if goalpost.solved else "unsolved"
     return Text.assemble(
         (one_line(goalpost.id, 40), "bold"),
