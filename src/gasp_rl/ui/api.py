@@ -91,7 +91,16 @@ def overview(reader: RunReader) -> dict[str, Any]:
         "environment": plain(reader.environment()),
         "counts": reader.counts(),
         "goalposts": reader.goalpost_ids(),
+        "controls": plain(_controls(reader)),
     }
+
+
+def _controls(reader: RunReader) -> str:
+    """The comparison with controls that `gasp controls` wrote beside the run, empty without one."""
+    try:
+        return (reader.path / "controls.md").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def steps(reader: RunReader, after: int = 0) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ G.App = class {
     } catch (error) {
       if (serial === this.serial) {
         if (!main.isConnected) G.clear(this.host, main);
-        G.clear(main, G.empty("This cannot be shown", error.message), G.h("p", { class: "center" }, G.h("a", { href: "#/overview" }, "Back to the overview")));
+        G.clear(main, G.empty("This cannot be shown", error.message, G.h("a", { href: "#/overview" }, "Back to the overview")));
         main.dataset.ready = "1";
       }
     }
@@ -133,6 +133,8 @@ G.App = class {
       G.h("div", { class: "runpick" }, picker, G.h("span", { class: `level ${line.health}` }, `${G.ICONS[line.health] || ""} ${line.health || ""}`), G.h("span", { class: "num muted", "data-step": true }, `step ${this.history.last}`)),
       G.h("nav", { "aria-label": "Pages" }, G.MENU.map(([key, text]) => G.h("a", { href: G.address(key, {}), "aria-current": key === this.page ? "page" : null }, text))),
       G.h("button", { type: "button", class: "icon help", "aria-label": "Keyboard help", onclick: () => this.help() }, "?")), main);
+    const here = this.host.querySelector("nav [aria-current]");
+    if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
   }
 
   help() {

@@ -84,7 +84,7 @@ G.chart = (title, unit, x, lines, { height = 170, sync = "steps", smooth = 0 } =
     host.replaceChildren();
     const plot = new uPlot({
       width: host.clientWidth, height, series, bands,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync }, points: { size: 6 }, y: false },
       scales: { x: { time: false } },

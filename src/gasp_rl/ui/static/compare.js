@@ -20,8 +20,8 @@ G.pages.compare = async (root, ctx) => {
 
 G.comparison = (c, ctx) => [
   G.card("Goalposts solved", G.table("Goalposts solved", ["run", "solved", "solved by this run only"], c.runs.map((name, i) => [
-    G.h("b", null, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
-  G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "difference", "", "questions"], c.paired.map((p) => [p.benchmark, `${p.second} \u2212 ${p.first}`, G.forest(p), p.questions])),
+    G.h("b", { class: "nowrap" }, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
+  G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "difference", "", "questions"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p), p.questions])),
     G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations")),
   G.card("Settings that differ", c.differences.length ? G.table("Settings that differ", ["key", ...c.runs], c.differences.map((d) => [G.h("code", null, d.key), ...d.values.map((v) => G.h("code", null, v))])) : G.h("p", { class: "muted" }, "None: these runs share every setting.")),
   G.h("h2", null, "Curves"),

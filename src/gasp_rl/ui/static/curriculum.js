@@ -94,7 +94,8 @@ G.pages.curriculum = async (root, ctx) => {
   const draw = async () => {
     const flat = ctx.params.text || ctx.params.stage;
     const board = await ctx.ask("goalposts", state.step ? { last_step: state.step } : {});
-    const solved = board.filter((g) => g.solved).length;
+    const goalposts = board.filter((g) => g.is_goalpost);
+    const solved = goalposts.filter((g) => g.solved).length;
     let rows;
     if (flat) {
       const page = await ctx.ask("proposals", query({ text: ctx.params.text || "", stage: ctx.params.stage || "", limit: 200 }));
@@ -103,7 +104,7 @@ G.pages.curriculum = async (root, ctx) => {
     } else {
       const order = (g) => (g.lemmas + g.lifts ? 2 : 0) + (g.solved ? 1 : 0);
       board.sort((a, b) => order(b) - order(a));
-      count.textContent = `${board.length} goalposts, ${solved} solved`;
+      count.textContent = `${goalposts.length.toLocaleString("en-US")} goalposts, ${solved} solved`;
       rows = board.map((g) => makeRow({ ...g, stage: "goalpost" }, 1));
     }
     G.clear(tree, rows.length ? rows : G.empty(flat ? "Nothing matches" : "No goalposts", flat ? "Clear the search, or show rejected proposals." : "They appear when the run starts."));
@@ -179,8 +180,8 @@ G.rowContent = (item) => {
   if (item.stage === "goalpost") return [
     G.shape("goalpost"), G.h("span", { class: "title" }, G.h("b", null, item.id), " ", item.label),
     G.h("span", { class: "facts" },
-      item.solved ? G.h("span", { class: "verdict good" }, `\u2713 step ${item.first_solved}`) : null,
-      G.h("span", { class: "num muted", title: "lemmas and lifts accepted, proposals rejected" }, `${item.lemmas}\u25c6 ${item.lifts}\u25b2 ${item.rejected}\u2717`))];
+      !item.is_goalpost ? G.h("span", { class: "chip" }, item.source) : item.solved ? G.h("span", { class: "verdict good" }, `\u2713 step ${item.first_solved}`) : null,
+      G.h("span", { class: "num muted counts-of", title: "lemmas and lifts accepted, proposals rejected" }, `${item.lemmas}\u25c6 ${item.lifts}\u25b2 ${item.rejected}\u2717`))];
   const fallen = item.verdict !== "accepted";
   return [
     G.shape(item.stage, G.present(item), item.verdict),

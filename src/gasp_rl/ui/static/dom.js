@@ -53,8 +53,8 @@ G.number = (value, unit) => {
 };
 
 G.duration = (seconds) => {
-  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${String(Math.round(seconds % 3600 / 60)).padStart(2, "0")}`;
-  if (seconds >= 60) return `${Math.floor(seconds / 60)} min ${String(Math.round(seconds % 60)).padStart(2, "0")}`;
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${String(Math.round(seconds % 3600 / 60)).padStart(2, "0")} min`;
+  if (seconds >= 60) return `${Math.floor(seconds / 60)} min ${String(Math.round(seconds % 60)).padStart(2, "0")} s`;
   return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
 };
 
@@ -115,7 +115,7 @@ G.present = (node) => (node.recent && node.recent.total >= 4 ? node.recent : nod
 
 // -- parts of pages -----------------------------------------------------------------------------
 
-G.empty = (title, hint) => G.h("div", { class: "empty" }, G.h("strong", null, title), hint && G.h("p", null, hint));
+G.empty = (title, hint, way) => G.h("div", { class: "empty" }, G.h("strong", null, title), hint && G.h("p", null, hint), way);
 
 G.card = (title, ...kids) => G.h("section", { class: "card" }, title && G.h("h2", null, title), kids);
 

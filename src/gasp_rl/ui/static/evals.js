@@ -8,16 +8,25 @@ G.meanInterval = (values) => {
   return { mean, half: 1.96 * Math.sqrt(variance / n), n };
 };
 
+// Unbiased pass@k from c right ones of n samples (Chen and others, 2021): 1 - C(n-c, k) / C(n, k).
+G.passAt = (n, c, k) => {
+  if (n - c < k) return 1;
+  let missed = 1;
+  for (let i = n - c + 1; i <= n; i++) missed *= 1 - k / i;
+  return 1 - missed;
+};
+
 G.pages.evals = async (root, ctx) => {
-  const rows = await ctx.ask("evals");
+  const [rows, { controls }] = await Promise.all([ctx.ask("evals"), ctx.ask("overview")]);
   G.append(root, [G.h("h1", null, "Evaluations")]);
   if (!rows.length) { G.append(root, [G.empty("No evaluations yet", "eval.every sets how often they run; gasp eval runs them on demand.")]); return {}; }
   const benchmarks = [...new Set(rows.map((r) => r.benchmark))];
   const chosen = benchmarks.includes(ctx.params.benchmark) ? ctx.params.benchmark : benchmarks[0];
   const of = rows.filter((r) => r.benchmark === chosen);
-  const ks = [...new Set(of.flatMap((r) => Object.keys(r.pass_at)))].map(Number).sort((a, b) => a - b);
+  const least = Math.min(...of.map((r) => r.total));
+  const ks = [...new Set([...of.flatMap((r) => Object.keys(r.pass_at)).map(Number), ...[1, 5, 10, 20, 50, 100].filter((n) => n <= least)])].sort((a, b) => a - b);
   const k = ks.includes(Number(ctx.params.k)) ? Number(ctx.params.k) : ks[0];
-  const value = (r) => k ? r.pass_at[k] : r.correct / r.total;
+  const value = (r) => r.pass_at[k] !== undefined ? r.pass_at[k] : k <= r.total ? G.passAt(r.total, r.correct, k) : undefined;
   const policies = [...new Map(of.map((r) => [`${r.step}|${r.policy}|${r.temperature}`, { step: r.step, policy: r.policy, temperature: r.temperature }])).entries()].sort((a, b) => a[1].step - b[1].step);
   const labels = [...new Set(of.map((r) => r.label))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const cell = (key, label) => {
@@ -28,17 +37,28 @@ G.pages.evals = async (root, ctx) => {
     const { mean, half, n } = G.meanInterval(values);
     return G.h("span", { class: "heat", style: { "--c": G.colour(mean) }, title: `${n} questions, 95% interval over questions \u00b1${G.number(half, "share")}` }, G.number(mean, "share"), G.h("small", null, half ? ` \u00b1${(100 * half).toFixed(1)}` : ` of ${samples.toLocaleString("en-US")}`));
   };
+  const change = (label) => {
+    const at = (key) => new Map(of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label)).map((r) => [r.question, value(r)]));
+    const before = at(policies[0][0]), after = at(policies[policies.length - 1][0]);
+    const moves = [...after].filter(([q, v]) => v !== undefined && before.get(q) !== undefined).map(([q, v]) => v - before.get(q));
+    if (!moves.length) return "\u2013";
+    const { mean, half } = G.meanInterval(moves);
+    const sure = Math.abs(mean) > half && mean !== 0;
+    return G.h("span", { class: `num ${sure ? mean > 0 ? "up" : "down" : "muted"}`, title: `${moves.length} questions` }, `${mean > 0 ? "+" : mean < 0 ? "\u2212" : ""}${Math.abs(100 * mean).toFixed(1)}`, half ? G.h("small", null, ` \u00b1${(100 * half).toFixed(1)}`) : null);
+  };
   const refresh = (key) => (v) => { ctx.set({ [key]: v }); ctx.redraw(); };
   const trained = policies.filter(([, p]) => p.step > 0);
   G.append(root, [
     G.h("div", { class: "toolbar" }, G.choice("Benchmark", chosen, benchmarks.map((b) => [b, b]), refresh("benchmark")), ks.length > 0 && G.choice("Measure", String(k), ks.map((n) => [String(n), `pass@${n}`]), refresh("k"))),
-    G.card(`${chosen}, ${k ? `pass@${k}` : "share right"}`,
-      G.table(`${chosen} by policy and label`, ["policy", "step", "temperature", ...labels, "all"], policies.map(([key, p]) => [p.policy, p.step, p.temperature, ...labels.map((l) => cell(key, l)), G.h("b", null, cell(key, null))])),
-      G.h("p", { class: "muted" }, "Mean over questions; \u00b1 is a 95% interval over questions, which says nothing about training seeds; where all questions agree, the number of samples stands in its place.")),
+    G.card(`${chosen}, pass@${k}`,
+      G.table(`${chosen} by policy and label`, ["policy", "step", "temperature", ...labels.map((l) => /^\d+$/.test(l) ? `depth ${l}` : l), "all"], [...policies.map(([key, p]) => [G.h("span", { class: "nowrap" }, p.policy), p.step, p.temperature, ...labels.map((l) => cell(key, l)), G.h("b", null, cell(key, null))]),
+        ...(policies.length > 1 ? [[G.h("span", { class: "nowrap" }, "change"), "", "", ...[...labels, null].map(change)]] : [])]),
+      G.h("p", { class: "muted" }, "Mean over questions; change: last row against first, question by question; \u00b1 is a 95% interval over questions, which says nothing about training seeds; where all questions agree, the number of samples stands in its place.")),
     trained.length > 1 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
       labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
       G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
     G.questions(of, policies, value),
+    controls && G.h("details", { class: "card fold" }, G.h("summary", null, "Base against trained, in words (controls.md)"), G.prose(controls, "controls")),
   ]);
   return {};
 };

@@ -64,6 +64,6 @@ G.funnelCard = (stage, rows, params, onpick) => {
   const accepted = line("accepted", standing, 0, "accepted");
   accepted.classList.add("accepted");
   return G.h("section", { class: "card funnel" },
-    G.h("h2", null, G.shape(stage, { correct: 1, total: 2 }), G.STAGES[stage], G.h("small", null, `${G.number(standing / total, "share")} accepted of ${total.toLocaleString("en-US")}; ${axes.map((a) => `${a} ${rows.filter((r) => r.axis === a).reduce((s, r) => s + r.count, 0)}`).join(", ")}`)),
+    G.h("h2", null, G.shape(stage, { correct: 1, total: 2 }), G.STAGES[stage], G.h("small", null, `${G.number(standing / total, "share")} accepted of ${total.toLocaleString("en-US")}; ${axes.map((a) => `axis ${a} ${rows.filter((r) => r.axis === a).reduce((s, r) => s + r.count, 0).toLocaleString("en-US")}`).join(", ")}`)),
     lines, accepted);
 };

@@ -25,7 +25,7 @@ G.pages.goalposts = async (root, ctx) => {
   };
 
   const draw = async () => {
-    const rows = await ctx.ask("goalposts");
+    const rows = (await ctx.ask("goalposts")).filter((g) => g.is_goalpost);
     const states = rows.map((g) => [g, G.goalpostState(g)]);
     const rank = (state) => G.STATES.findIndex(([key]) => key === state);
     const shown = states.filter(([, s]) => !ctx.params.state || s === ctx.params.state).sort((a, b) => rank(a[1]) - rank(b[1]));
@@ -55,13 +55,16 @@ G.showGoalpost = async (pane, ctx, id) => {
   }
 };
 
+// Roots of trees that are no goalposts, by their source.
+G.ROOTS = { seed: "the seed: a program that all tasks of this tree descend from, no goalpost", guide: "a question drawn in a goalpost's place, no goalpost" };
+
 G.goalpostCard = (view, ctx) => {
   const s = view.summary;
   const others = G.h("div");
   G.otherRuns(others, ctx, s.id);
   return G.h("article", { class: "card node" },
     G.h("h2", null, G.shape("goalpost"), s.id, G.h("small", null, s.source)),
-    G.h("p", { class: "chips" }, s.solved ? G.h("span", { class: "verdict good" }, `\u2713 solved at ${s.solved} of ${s.evaluated} evaluations, first at step ${s.first_solved}`) : G.h("span", { class: "verdict bad" }, s.evaluated ? `\u2717 unsolved in ${s.evaluated} evaluations` : "\u2717 not tried yet")),
+    G.h("p", { class: "chips" }, !s.is_goalpost ? G.h("span", { class: "chip" }, G.ROOTS[s.source] || s.source) : s.solved ? G.h("span", { class: "verdict good" }, `\u2713 solved at ${s.solved} of ${s.evaluated} evaluations, first at step ${s.first_solved}`) : G.h("span", { class: "verdict bad" }, s.evaluated ? `\u2717 unsolved in ${s.evaluated} evaluations` : "\u2717 not tried yet")),
     G.prose(view.question, "question"),
     G.h("div", { class: "measures" },
       G.h("div", null, G.h("h3", null, "Base, fresh samples"), G.rate(s.base)),
@@ -99,7 +102,7 @@ G.grid = (ctx) => {
   const body = G.h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Goalposts by evaluation" });
   return G.h("details", { class: "card fold", ontoggle: async (e) => {
     if (!e.target.open || body.childNodes.length) return;
-    const rows = (await ctx.ask("goalposts")).filter((g) => g.attempts.some((a) => a.rate.correct));
+    const rows = (await ctx.ask("goalposts")).filter((g) => g.is_goalpost && g.attempts.some((a) => a.rate.correct));
     const steps = [...new Set(rows.flatMap((g) => g.attempts.map((a) => a.step)))].sort((a, b) => a - b);
     G.clear(body, rows.length ? G.table("Goalposts by step", ["goalpost", ...steps.map((t) => t ? `step ${t}` : "base")], rows.map((g) => [g.id, ...steps.map((t) => {
       const a = g.attempts.find((x) => x.step === t);

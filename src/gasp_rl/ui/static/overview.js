@@ -8,6 +8,10 @@ G.NICE = {
   "student/correct/deduction": "Deduction right", "student/correct/abduction": "Abduction right",
   "group/dead": "Dead groups", "policy/entropy": "Entropy", "policy/logprob_gap": "Log-prob gap",
   seconds: "Seconds per step",
+  "rlvr/correct": "Real questions right", "deduction/accept_rate": "Deduction tasks accepted",
+  "abduction/accept_rate": "Abduction tasks accepted", "induction/accept_rate": "Induction tasks accepted",
+  "eval/validation/pass@1": "Validation pass@1", "tokens/completion_mean": "Tokens per completion",
+  "policy/grad_norm": "Gradient norm", "sandbox/timeouts": "Sandbox timeouts",
 };
 
 G.pages.overview = async (root, ctx) => {
@@ -17,7 +21,7 @@ G.pages.overview = async (root, ctx) => {
   const curves = G.h("div", { class: "curves" });
   const controls = { smooth: Number(ctx.params.smooth || 0), search: ctx.params.search || "" };
 
-  const drawTiles = () => G.clear(tiles, names.headline.map((name) => {
+  const drawTiles = () => G.clear(tiles, G.headline(names.headline, ctx.history).map((name) => {
     const series = ctx.history.get(name);
     return G.h("div", { class: "tile", title: about(name).meaning },
       G.h("div", { class: "label" }, G.NICE[name] || name),
@@ -27,7 +31,7 @@ G.pages.overview = async (root, ctx) => {
 
   const drawCurves = () => {
     const wanted = controls.search.trim().toLowerCase();
-    const chosen = (wanted ? ctx.history.names().filter((n) => n.toLowerCase().includes(wanted)) : names.headline)
+    const chosen = (wanted ? ctx.history.names().filter((n) => n.toLowerCase().includes(wanted)) : G.headline(names.headline, ctx.history))
       .filter((n) => ctx.history.get(n).y.length);
     G.clear(curves, chosen.slice(0, 24).map((name) => {
       const { x, y } = ctx.history.get(name);
@@ -63,6 +67,13 @@ G.pages.overview = async (root, ctx) => {
   };
 };
 
+// The twelve numbers: where a method does not have one, the next that it has takes its place.
+G.headline = (wanted, history) => {
+  const has = (name) => history.get(name).y.length > 0;
+  const spare = Object.keys(G.NICE).filter((name) => !wanted.includes(name) && has(name));
+  return [...wanted.filter(has), ...spare, ...wanted.filter((name) => !has(name))].slice(0, wanted.length);
+};
+
 G.runHeader = ({ status, info, config, counts, kept }, ctx) => G.h("header", { class: "head" },
   G.h("div", null, G.h("h1", null, status.run),
     G.h("p", { class: "chips" },
@@ -71,10 +82,11 @@ G.runHeader = ({ status, info, config, counts, kept }, ctx) => G.h("header", { c
       info.forked_from && G.h("span", { class: "chip" }, "forked from ", G.h("b", null, info.forked_from)))),
   G.h("div", { class: "progress" },
     G.h("div", { class: "steps" }, G.h("b", null, status.step), ` of ${status.steps} steps`,
-      G.h("span", { class: `badge ${status.finished ? "done" : "live"}` }, status.finished ? "finished" : ctx.source.live ? "live" : "unfinished")),
+      G.h("span", { class: `badge ${status.finished || status.stopped ? "done" : "live"}` }, status.finished ? "finished" : status.stopped ? "stopped" : ctx.source.live ? "live" : "unfinished")),
     G.h("progress", { max: Math.max(1, status.steps), value: status.step, "aria-label": "steps done" }),
     kept && G.h("small", { class: "kept" }, `this file keeps the text of ${kept.rollouts.toLocaleString("en-US")} of ${kept.of.toLocaleString("en-US")} rollouts`),
     G.h("small", null, `${counts.proposal.toLocaleString("en-US")} proposals, ${counts.node.toLocaleString("en-US")} accepted, ${counts.rollout.toLocaleString("en-US")} rollouts, ${G.duration(status.seconds)}`)),
+  status.stopped && G.h("p", { class: "banner amber" }, G.h("b", null, "Stopped early. "), status.stopped),
   info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
   config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),
   config.sandbox && config.sandbox.unsafe && G.h("p", { class: "banner red" }, G.h("b", null, "Unsafe sandbox. "), "Programs ran without seccomp."));
