@@ -70,7 +70,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(PIP) -e ".[train,lora,api,dev]"
+	$(PIP) -e ".[train,lora,api,export,hub,tensorboard,dev]"
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
