@@ -227,7 +227,10 @@ def test_a_plan_says_whether_it_fits() -> None:
     plan = make_plan(load_config("miniature", asks))
     assert plan.verdict == "too large"
     bigger = make_plan(
-        load_config("miniature", [*asks[:2], "engine.lora_rank=32", "plan.device=h200"])
+        load_config(
+            "miniature",
+            [*asks[:2], "engine.lora_rank=32", "engine.sample_rows=128", "plan.device=h200"],
+        )
     )
     assert bigger.verdict == "fits"
     assert compare(bigger, {}) is None
@@ -243,7 +246,7 @@ def test_the_command_prints_text_or_json_and_its_exit_code_tells() -> None:
     done = run.invoke(app, [*words, "plan.device=rtx-4090"])
     assert done.exit_code == 1
     assert "too large" in done.output
-    words += ["engine.lora_rank=32", "plan.device=h200"]
+    words += ["engine.lora_rank=32", "engine.sample_rows=128", "plan.device=h200"]
     done = run.invoke(app, [*words, "--json"])
     assert done.exit_code == 0
     told = json.loads(done.output)
