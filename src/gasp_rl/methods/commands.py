@@ -40,7 +40,7 @@ def train(
     overrides: OverridesArgument = None,
     dir: Annotated[Path | None, typer.Option("--dir", help="The run's folder.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the settings and two prompts; load no weights.")
+        bool, typer.Option("--dry-run", help="Print settings, plan and prompts; load nothing.")
     ] = False,
     stop_when_dead: DeadOption = False,
 ) -> None:

@@ -1,21 +1,30 @@
-"""What a run would do: its settings and two rendered prompts. Loads no weights."""
+"""What a run would do: its settings, its plan and rendered prompts. Loads no weights.
+
+It needs neither the model folder nor the data: what is absent is named, and stood in for.
+"""
+
+from pathlib import Path
 
 from gasp_rl.config import Config
-from gasp_rl.methods.session import load_goalposts, load_guides
+from gasp_rl.errors import DataError
+from gasp_rl.methods.session import load_goalposts, load_guides, load_pool
 from gasp_rl.miniature import assets
+from gasp_rl.planning.plan import budget_line, make_plan, render
+from gasp_rl.planning.work import draws
 from gasp_rl.roles.prompts import load_prompts
+from gasp_rl.tasks import Question
 from gasp_rl.types import Axis, Stage
 
 
 def describe(config: Config) -> str:
-    """The resolved settings as JSON, the rollouts of a step, and a lemma prompt on each axis."""
-    goalposts = load_goalposts(config)
-    prompts = load_prompts(assets.model_folder(config.model.path))
-    parts = [config.model_dump_json(indent=1), f"{len(goalposts)} goalposts", _budget(config)]
+    """The resolved settings as JSON, what a step takes, and a prompt of each kind that begins it."""
+    question, said = _question(config)
+    folder, model_said = _folder(config)
+    prompts = load_prompts(folder)
+    parts = [config.model_dump_json(indent=1), *model_said, *said, _plan(config)]
     if config.method.startswith("gasp"):
-        inputs, guide = config.teacher.inputs, load_guides(config, goalposts)[0]
         for axis in map(Axis, config.teacher.axes):
-            prompt = prompts.lemma(guide, axis, inputs)
+            prompt = prompts.lemma(question, axis, config.teacher.inputs)
             parts.append(f"--- lemma prompt, {axis} axis ({prompts.version})\n{prompt}")
     elif config.method == "azr" and prompts.identity is not None:
         inputs, seed = config.teacher.inputs, prompts.identity
@@ -28,30 +37,38 @@ def describe(config: Config) -> str:
             )
             parts.append(f"--- proposer prompt, {kind} ({prompts.version})\n{prompt}")
     else:
-        parts.append(f"--- prompt ({prompts.version})\n{prompts.question(goalposts[0])}")
+        parts.append(f"--- prompt ({prompts.version})\n{prompts.question(question)}")
     return "\n\n".join(parts)
 
 
-def _budget(config: Config) -> str:
-    """Completions of one step, by arithmetic: the most that rejection sampling may draw."""
-    real = config.rlvr.questions * config.rlvr.attempts
-    if config.method == "rlvr":
-        return f"student rollouts in a step: {real}"
-    if config.method == "azr":
-        return _azr_budget(config)
-    teacher = config.teacher
-    phases = 2 if teacher.lifts else 1
-    proposals = phases * teacher.goalposts_per_round * teacher.proposals_per_prompt
-    rounds = f"{proposals} to {proposals * teacher.max_attempts}"
-    probes = proposals * teacher.max_attempts * config.probe.n
-    attempts = config.student.tasks * config.student.attempts
-    text = f"proposals in a step: {rounds}; probes at most {probes}; attempts at most {attempts}"
-    return f"{text}; attempts at real questions: {real}" if config.method == "gasp+rlvr" else text
+def _question(config: Config) -> tuple[Question, list[str]]:
+    """What the prompts show: a guide, else a question of the pool, else one of the miniature; and a
+    line on each thing that is not here."""
+    try:
+        goalposts = load_goalposts(config)
+        said = [f"{len(goalposts)} goalposts"]
+        if config.method == "rlvr":
+            return load_pool(config)[0].question, said
+        return load_guides(config, goalposts)[0], said
+    except (DataError, OSError) as error:
+        said = [f"not here: {error}"]
+    try:
+        return load_pool(config)[0].question, [*said, "the prompts show a question of data.pool"]
+    except (DataError, OSError) as error:
+        said.append(f"not here: {error}")
+    stand_in = assets.goalposts("miniature").goalposts[0].question
+    return stand_in, [*said, "the prompts show a question of the miniature in its place"]
 
 
-def _azr_budget(config: Config) -> str:
-    kinds = len(config.azr.kinds)
-    proposals = kinds * config.azr.prompts * config.teacher.proposals_per_prompt
-    attempts = kinds * config.azr.tasks * config.student.attempts
-    probes = proposals * config.probe.n
-    return f"proposals in a step: {proposals}; probes at most {probes}; attempts at most {attempts}"
+def _folder(config: Config) -> tuple[Path | None, list[str]]:
+    try:
+        return assets.model_folder(config.model.path), []
+    except DataError as error:
+        return None, [f"not here: {error}"]
+
+
+def _plan(config: Config) -> str:
+    try:
+        return render(make_plan(config))
+    except DataError as error:
+        return f"a step  {budget_line(draws(config))}\nno plan: {error}"

@@ -36,6 +36,7 @@ class Plan:
     draws: tuple[Draw, ...]
     sampled_tokens: int
     trained_tokens: int
+    completion_share: float
     sampling_seconds: float
     training_seconds: float
     steps: int
@@ -94,6 +95,7 @@ def make_plan(config: Config) -> Plan:
                 if d.trained
             )
         ),
+        completion_share=share,
         sampling_seconds=sampling,
         training_seconds=training,
         steps=config.steps,
@@ -125,11 +127,12 @@ def render(plan: Plan) -> str:
         [
             *lines,
             f"a step  {budget_line(plan.draws)}",
-            f"tokens  {plan.sampled_tokens:,} sampled and {plan.trained_tokens:,} trained in a step, "
-            "at most",
-            f"hours   at most {plan.hours:.3g} for {plan.steps} steps ({seconds} a step)",
-            f"        by arithmetic: {TRAIN_SHARE:.0%} of the peak in training, {DECODE_SHARE:.0%} "
-            "of the bandwidth in decoding; sandbox and trials not counted",
+            f"tokens  {plan.sampled_tokens:,} sampled and {plan.trained_tokens:,} trained in a step",
+            f"hours   {plan.hours:.3g} for {plan.steps} steps ({seconds} a step)",
+            f"        if all that a step may sample is sampled and completions fill "
+            f"{plan.completion_share:.0%} of max_tokens,",
+            f"        at {TRAIN_SHARE:.0%} of the peak in training and {DECODE_SHARE:.0%} of the "
+            "bandwidth in decoding; sandbox and trials not counted",
         ]
     )
 
