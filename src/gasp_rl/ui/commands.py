@@ -1,4 +1,4 @@
-"""The verbs that read runs: show, status, view, report, compare, sql, export."""
+"""The verbs that read runs: show, status, view, report, compare, sql, export, push."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ RUNS = Path("runs")
 
 def mount(app: typer.Typer) -> None:
     """Add every verb of this module to the command line."""
-    for verb in (show, status, view, report, compare, sql, export):
+    for verb in (show, status, view, report, compare, sql, export, push):
         app.command()(verb)
 
 
@@ -146,6 +146,35 @@ def export(
     with RunReader.open(find_run(run, dir)) as reader:
         count = write(reader, what, out, force=force)
     print(f"{count} rows of {what} in {out}")
+
+
+def push(
+    run: RunArgument,
+    to: Annotated[str, typer.Argument(help="Repository of the Hub, as user/name.")],
+    step: Annotated[int | None, typer.Option(help="Checkpoint; else the last one.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="For everyone to see.")] = False,
+    dry_run: Annotated[
+        Path | None, typer.Option("--dry-run", help="Write what would be sent here; send nothing.")
+    ] = None,
+    dir: DirOption = RUNS,
+) -> None:
+    """Send weights, curriculum and a model card to the Hugging Face Hub; private unless told."""
+    from tempfile import TemporaryDirectory
+
+    from gasp_rl.store.folder import find_run
+    from gasp_rl.store.reader import RunReader
+    from gasp_rl.ui.push import check_repository, write_folder
+    from gasp_rl.ui.push import push as send
+
+    check_repository(to)
+    with RunReader.open(find_run(run, dir)) as reader:
+        if dry_run is not None:
+            folder = write_folder(reader, dry_run, step)
+            print(f"{folder}: what would be pushed to {to}; nothing was sent")
+            return
+        with TemporaryDirectory() as place:
+            address = send(write_folder(reader, Path(place), step), to, private=not public)
+    print(f"{address} ({'public' if public else 'private'})")
 
 
 def _tree_json(reader: "RunReader") -> dict[str, Any]:
