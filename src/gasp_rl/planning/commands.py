@@ -10,7 +10,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 
 def mount(app: typer.Typer) -> None:
     """Add every verb of this module to the command line."""
-    for verb in (plan,):
+    for verb in (plan, doctor):
         app.command()(verb)
 
 
@@ -31,3 +31,13 @@ def plan(
     made = planning.make_plan(load_config(recipe, overrides or []))
     print(json.dumps(planning.as_json(made)) if as_json else planning.render(made))
     raise typer.Exit(1 if made.verdict == "too large" else 0)
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what works here, with a block to paste into an issue; exit code 1 if something must be
+    mended."""
+    from gasp_rl.planning import doctor as examination
+
+    findings = examination.examine()
+    print(examination.as_json(findings) if as_json else examination.render(findings))
+    raise typer.Exit(0 if examination.healthy(findings) else 1)
