@@ -62,7 +62,7 @@ def model_card(reader: RunReader, step: int) -> str:
     parts = [
         "\n".join(front),
         f"# {_inert(name)}",
-        f"Weights after step {step} of a run of [gasp-rl](https://pypi.org/project/gasp-rl/): guided "
+        f"Weights after step {step} of a run of gasp-rl: guided "
         "asymmetric self-play for coding language models (GASP, arXiv 2603.15957). A teacher "
         "invents easier and harder variants of hard questions, the student learns from those at "
         "the edge of what it can do, and a sandbox judges.",
