@@ -239,6 +239,14 @@ def test_a_plan_says_whether_it_fits() -> None:
     assert "1.10" in line
 
 
+def test_prompt_and_completion_fit_into_the_models_positions() -> None:
+    plans = [
+        make_plan(load_config("miniature", ["plan.device=cpu", f"plan.prompt_tokens={n}"]))
+        for n in (512 - 128, 4096)
+    ]
+    assert plans[0] == plans[1]
+
+
 def test_the_command_prints_text_or_json_and_its_exit_code_tells() -> None:
     run, app = CliRunner(), build_app()
     assert isinstance(app, typer.Typer)

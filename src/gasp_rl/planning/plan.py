@@ -66,9 +66,13 @@ def make_plan(config: Config) -> Plan:
     device = find_device(settings.device) if settings.device else _device_here(config)
     step = draws(config)
     largest = max(ceil(d.completions / settings.devices) for d in step)
+    completion = max(d.max_tokens for d in step)
+    prompt = settings.prompt_tokens
+    if shape.positions:
+        prompt = max(1, min(prompt, shape.positions - completion))
     load = Load(
-        prompt=settings.prompt_tokens,
-        completion=max(d.max_tokens for d in step),
+        prompt=prompt,
+        completion=completion,
         rows=min(engine.sample_rows, largest),
         train_tokens=engine.train_tokens,
         reference=config.loss.kl_coef > 0,

@@ -21,7 +21,7 @@ class Shape:
 
     width: of the residual stream; inner: of the feed-forward layers; tied: the output layer is the
     embedding; qkv_bias, out_bias, mlp_bias: of linear layers; head_norms: Qwen3's norms of queries
-    and keys.
+    and keys; positions: the longest sequence, 0 where nothing says.
     """
 
     layers: int
@@ -36,6 +36,7 @@ class Shape:
     out_bias: bool = False
     mlp_bias: bool = False
     head_norms: bool = False
+    positions: int = 0
 
     @property
     def linears(self) -> tuple[tuple[int, int], ...]:
@@ -119,6 +120,7 @@ def parse_shape(config: Mapping[str, Any], origin: str) -> Shape:
             out_bias=asked and kind != "qwen2",
             mlp_bias=bool(config.get("mlp_bias", False)),
             head_norms=kind == "qwen3",
+            positions=int(config.get("max_position_embeddings") or 0),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"{origin}: no dimensions of a model: {error!r}") from None
