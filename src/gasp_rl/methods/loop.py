@@ -17,6 +17,7 @@ from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.methods.stopping import Stopping, dead, listening
 from gasp_rl.miniature import assets
+from gasp_rl.planning.plan import beside_plan
 from gasp_rl.rng import seed_for
 from gasp_rl.roles.prompts import copy_own_prompts
 from gasp_rl.store.checkpoints import verify_checkpoint
@@ -40,6 +41,9 @@ MAY_CHANGE = {"steps", "stop_when_dead"}
 
 TRAINED = "trained"
 """Name of the policy in training among those that were evaluated."""
+
+WARM = 3
+"""Step after which memory has been held that a run holds; it is then compared with the plan."""
 
 VALIDATION = "eval/validation/pass@1"
 
@@ -119,6 +123,8 @@ def _run(
             store.commit_step(record)
             times = journal.times()
             progress.step_committed(step, record.seconds, {**record.metrics, **times})
+            if step == WARM and (line := beside_plan(config, record.metrics)):
+                progress.say(line)
             spent = spent.after(record.seconds, record.metrics)
             early = stopping.asked(step, config.steps)
             early = early or dead(store.reader, step, config.steps, config.stop_when_dead)

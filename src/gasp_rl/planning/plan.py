@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gasp_rl.config import Config
+from gasp_rl.errors import DataError
 from gasp_rl.planning.hours import DECODE_SHARE, TRAIN_SHARE, step_seconds
 from gasp_rl.planning.machine import gpus, host_memory
 from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters
@@ -152,13 +153,18 @@ def budget_line(step: tuple[Draw, ...]) -> str:
     return ", ".join(f"{d.name} at most {d.completions:,}" for d in step)
 
 
-def compare(plan: Plan, metrics: Metrics) -> str | None:
-    """One line on the measured peak beside the planned one; none where nothing was measured."""
+def beside_plan(config: Config, metrics: Metrics) -> str | None:
+    """One line on a step's measured peak beside the planned one; none where nothing was measured,
+    or the model's dimensions are unknown."""
     measured = metrics.get(PEAK)
     if not measured:
         return None
-    ratio = measured / plan.memory.peak
-    return f"memory peak {_size(measured)}, planned {_size(plan.memory.peak)} ({ratio:.2f} of it)"
+    try:
+        planned = make_plan(config).memory.peak
+    except DataError:
+        return None
+    ratio = measured / planned
+    return f"memory peak {_size(measured)}, planned {_size(planned)} ({ratio:.2f} of it)"
 
 
 def _device_here(config: Config) -> Device:
