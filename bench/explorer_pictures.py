@@ -1,6 +1,7 @@
 """Takes a picture of each page of the explorer on real runs, for the documentation.
 
-python bench/explorer_pictures.py runs docs/images --run latest
+python bench/explorer_pictures.py runs docs/img --run latest
+Pictures have a palette of 256 colours, so that each stays under 150 KB.
 """
 
 import argparse
@@ -13,11 +14,11 @@ from gasp_rl.store.folder import find_run
 
 PAGES = {
     "overview": "",
-    "curriculum": "",
+    "curriculum": "{node}",
     "funnel": "&stage=lemma&verdict=too-easy",
     "goalposts": "",
     "rollouts": "&purpose=attempt&verdict=right",
-    "evals": "",
+    "evals": "&k=20",
     "compare": "",
 }
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--run", default="latest")
+    parser.add_argument("--node", default="", help="shown on the curriculum page")
     parser.add_argument("--dark", action="store_true")
     arguments = parser.parse_args()
     name = find_run(arguments.run, arguments.runs).name
@@ -41,13 +43,15 @@ def main() -> None:
     assert server.stdout is not None
     url = server.stdout.readline().strip()
     try:
-        _take(url, name, arguments.out, "dark" if arguments.dark else "light")
+        node = f"&node={arguments.node}" if arguments.node else ""
+        _take(url, name, node, arguments.out, "dark" if arguments.dark else "light")
     finally:
         server.terminate()
         server.wait(10)
 
 
-def _take(url: str, run: str, out: Path, scheme: str) -> None:
+def _take(url: str, run: str, node: str, out: Path, scheme: str) -> None:
+    from PIL import Image
     from playwright.sync_api import sync_playwright
 
     out.mkdir(parents=True, exist_ok=True)
@@ -59,11 +63,15 @@ def _take(url: str, run: str, out: Path, scheme: str) -> None:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
         for page_name, more in PAGES.items():
             page = context.new_page()
-            page.goto(f"{url}#/{page_name}?run={run}{more}")
+            page.goto(f"{url}#/{page_name}?run={run}{more.format(node=node)}")
             page.wait_for_selector("main[data-ready]", timeout=60_000)
             page.wait_for_timeout(500)
-            page.screenshot(path=out / f"{page_name}.png")
-            print(out / f"{page_name}.png")
+            path = out / f"explorer-{page_name}.png"
+            page.screenshot(path=path)
+            with Image.open(path) as picture:
+                small = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE)
+            small.save(path, optimize=True)
+            print(f"{path} {path.stat().st_size // 1000} KB")
             page.close()
         browser.close()
 
