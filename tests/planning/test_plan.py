@@ -11,7 +11,7 @@ from gasp_rl.cli import build_app
 from gasp_rl.config import EngineConfig, OptimConfig, load_config
 from gasp_rl.errors import ConfigError, DataError
 from gasp_rl.planning.hours import forward_flops, sampling_seconds, training_flops
-from gasp_rl.planning.machine import parse_gpus
+from gasp_rl.planning.machine import Gpu, parse_gpus
 from gasp_rl.planning.memory import (
     GROWTH,
     Load,
@@ -20,7 +20,7 @@ from gasp_rl.planning.memory import (
     optimizer_bytes,
     reckon,
 )
-from gasp_rl.planning.plan import PEAK, beside_plan, make_plan
+from gasp_rl.planning.plan import PEAK, beside_plan, like, make_plan
 from gasp_rl.planning.shapes import Shape, find_device, parse_shape, read_shape
 from gasp_rl.planning.work import Draw, draws
 
@@ -291,6 +291,23 @@ def test_unknown_names_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(DataError, match="not a JSON object"):
         read_shape(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sheet"),
+    [
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA H100 80GB HBM3", "h100-80gb"),
+        ("NVIDIA A100-SXM4-80GB", "a100-80gb"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("NVIDIA L40S", None),
+    ],
+)
+def test_a_gpu_has_its_own_memory_and_the_speed_of_its_sheet(name: str, sheet: str | None) -> None:
+    device = like(Gpu(name, 7.0))
+    assert device.memory == 7.0
+    assert device.flops == find_device(sheet or "l4").flops
+    assert ("speed unknown" in device.name) == (sheet is None)
 
 
 def test_lines_of_nvidia_smi() -> None:

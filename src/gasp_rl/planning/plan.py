@@ -8,9 +8,9 @@ from typing import Any
 from gasp_rl.config import Config
 from gasp_rl.errors import DataError
 from gasp_rl.planning.hours import DECODE_SHARE, TRAIN_SHARE, step_seconds
-from gasp_rl.planning.machine import gpus, host_memory
+from gasp_rl.planning.machine import Gpu, gpus, host_memory
 from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters
-from gasp_rl.planning.shapes import Device, Shape, find_device, read_shape
+from gasp_rl.planning.shapes import Device, Shape, device_names, find_device, read_shape
 from gasp_rl.planning.work import Draw, draws
 from gasp_rl.problems.embedded import embedded_model, is_embedded
 from gasp_rl.types import Metrics
@@ -171,8 +171,21 @@ def _device_here(config: Config) -> Device:
     found = [] if config.engine.device == "cpu" else gpus()
     if not found:
         return replace(find_device("cpu"), memory=host_memory())
-    like = "h200" if "H200" in found[0].name else "h100-80gb" if "H100" in found[0].name else "l4"
-    return replace(find_device(like), name=found[0].name, memory=found[0].memory)
+    return like(found[0])
+
+
+def like(gpu: Gpu) -> Device:
+    """A GPU of this machine with its own memory, and the speed of the data sheet that its name asks
+    for; the slowest known one's where none does, and then the name says so."""
+    known = [n for n in device_names() if n != "cpu"]
+    model = {n: n.removeprefix("rtx-").split("-")[0].upper() for n in known}
+    words = gpu.name.upper().replace("-", " ").split()
+    for name in known:
+        if model[name] in words:
+            return replace(find_device(name), name=gpu.name, memory=gpu.memory)
+    slowest = min((find_device(n) for n in known), key=lambda d: d.bandwidth)
+    stated = f"{gpu.name} (speed unknown: as {slowest.name})"
+    return replace(slowest, name=stated, memory=gpu.memory)
 
 
 def _of(plan: Plan) -> str:
