@@ -59,6 +59,7 @@ class AtStep(Silent):
 
 def test_stopped_runs_continue_to_the_same_end(small: Config, tmp_path: Path) -> None:
     small = override_config(small, ["store.checkpoint_every=3"], "test")
+    handler = signal.getsignal(signal.SIGINT)
     whole = train(small, tmp_path / "whole")
     path = tmp_path / "run"
     with pytest.raises(RunStopped, match=f"Ctrl-C after step 1 of 4.*gasp resume {path}"):
@@ -76,7 +77,7 @@ def test_stopped_runs_continue_to_the_same_end(small: Config, tmp_path: Path) ->
         assert reader.info()["finished"] == ""
     loop.resume(path, engine=ScriptedEngine(write))
     assert contents(path, 4) == contents(whole, 4)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_twice_stops_now(small: Config, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _satterthwaite(sources: Sequence[tuple[float, int]]) -> float:
 def _p_value(value: float, error: float, freedom: float) -> float:
     if error == 0:
         return 0.0 if value else 1.0
-    return 2 * (1 - t_distribution(abs(value) / error, freedom))
+    return max(0.0, 2 * (1 - t_distribution(abs(value) / error, freedom)))
 
 
 def t_distribution(t: float, freedom: float) -> float:
