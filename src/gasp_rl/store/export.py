@@ -125,7 +125,9 @@ def _write_parquet(rows: Iterator[dict[str, Any]], what: ExportWhat, path: Path)
     pyarrow = importlib.import_module("pyarrow")
     parquet = importlib.import_module("pyarrow.parquet")
     size = None if what is ExportWhat.METRICS else PARQUET_PAGE
-    count, writer, schema = 0, None, None
+    count = 0
+    writer: Any = None
+    schema: Any = None
     partial = path.with_name(path.name + ".part")
     try:
         while page := [_columns(row) for row in islice(rows, size)]:
