@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import start_server, stop_server
 from small_runs import attempt, proposal, small_run, step_record
 
+from conftest import start_server, stop_server
 from gasp_rl.ui.report import write_report
 
 PAGES = ("overview", "curriculum", "funnel", "goalposts", "rollouts", "evals", "compare")
@@ -148,7 +148,7 @@ def test_overview_searches_metrics_and_keys_change_pages(page, site) -> None:
     page.keyboard.press("?")
     page.wait_for_selector("dialog[open]")
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.wait_for_selector("dialog", state="detached")
 
 
 def test_a_live_run_is_followed(page, tmp_path: Path) -> None:
