@@ -161,7 +161,7 @@ def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
         if report.truncated:
             print(f"  {report.truncated} completions were cut at max_tokens")
         if report.repeated:
-            print("  every question's samples are equal: the temperature was not obeyed")
+            print("  every question's samples are equal: certainty, or a temperature not obeyed")
         if report.unsampled:
             print(f"  {report.unsampled} questions have no sample and are not counted")
         if report.untested:
