@@ -84,8 +84,8 @@ def clopper_pearson(correct: int, total: int, confidence: float = 0.95) -> tuple
     """
     PassRate(correct, total)
     tail = (1 - confidence) / 2
-    low = 0.0 if correct == 0 else _solve(lambda p: _at_least(correct, total, p) - tail)
-    high = 1.0 if correct == total else _solve(lambda p: tail - _at_most(correct, total, p))
+    low = 0.0 if correct == 0 else solve(lambda p: _at_least(correct, total, p) - tail)
+    high = 1.0 if correct == total else solve(lambda p: tail - _at_most(correct, total, p))
     return low, high
 
 
@@ -122,9 +122,8 @@ def _at_most(correct: int, total: int, p: float) -> float:
     )
 
 
-def _solve(rising: Callable[[float], float]) -> float:
-    """Root in (0, 1) of a rising function, by bisection to double precision."""
-    low, high = 0.0, 1.0
+def solve(rising: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:
+    """Root between `low` and `high` of a rising function, by bisection to double precision."""
     for _ in range(80):
         middle = (low + high) / 2
         if rising(middle) < 0:

@@ -2,11 +2,12 @@
 and questions."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gasp_rl.evals.passk import solve
 from gasp_rl.rng import rng
 
 RESAMPLES = 4000
@@ -152,14 +153,4 @@ def t_distribution(t: float, freedom: float) -> float:
 
 def t_quantile(probability: float, freedom: float) -> float:
     """The t with P(T <= t) = probability, for instance 2.776 for 0.975 and 4 degrees."""
-    return _bisect(lambda t: t_distribution(t, freedom) - probability, -1e3, 1e3)
-
-
-def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
-    for _ in range(60):
-        middle = (low + high) / 2
-        if rising(middle) < 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    return solve(lambda t: t_distribution(t, freedom) - probability, -1e3, 1e3)
