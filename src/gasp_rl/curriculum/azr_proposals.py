@@ -83,12 +83,7 @@ class Proposer(Teacher):
             draft = parse_program(proposal.text)
         if isinstance(draft, Draft) and request.stage is not Stage.INDUCTION:
             draft = filtered(draft, request.helpers, self.config.azr)
-        if isinstance(draft, Unparsable):
-            return proposal.rejected(Rejection.UNPARSABLE, draft.reason)
-        read = replace(proposal, draft=draft)
-        if self.describes is not None and not self.describes(draft.message, draft.program):
-            return read.rejected(Rejection.MISDESCRIBED, "the message tells of another program")
-        return read
+        return self._read(proposal, draft)
 
     def _validate(self, proposals: list[Proposal]) -> list[Proposal]:
         """In fresh processes under the rules for teachers, or as AZR's code does it."""

@@ -136,7 +136,9 @@ class Teacher:
         ]
 
     def _parse(self, proposal: Proposal) -> Proposal:
-        draft = parse_proposal(proposal.text, self.config.teacher.inputs)
+        return self._read(proposal, parse_proposal(proposal.text, self.config.teacher.inputs))
+
+    def _read(self, proposal: Proposal, draft: Draft | Unparsable) -> Proposal:
         if isinstance(draft, Unparsable):
             return proposal.rejected(Rejection.UNPARSABLE, draft.reason)
         read = replace(proposal, draft=draft)
