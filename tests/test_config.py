@@ -55,6 +55,7 @@ def test_overrides_reach_their_key() -> None:
         (["optim.lrr=1"], r"unknown key optim\.lrr; did you mean optim\.lr\?"),
         (["steps=0"], "steps: Input should be greater than or equal to 1"),
         (["steps"], "write it as key.path=value"),
+        (["steps=7\nseed=1"], "steps: Input should be a valid integer"),
         (["steps.x=1"], "steps is a value, not a section"),
         (["teacher.shown=5"], "shown 5 must be below inputs 5"),
         (["teacher.lemma.low=0.9"], "must be in this order"),

@@ -88,6 +88,17 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
+def find_checkpoint(run: Path, step: int | None = None) -> Checkpoint:
+    """A run's checkpoint of a step, or its last one; raises `StoreError` naming those there are."""
+    found = list_checkpoints(run / "checkpoints")
+    chosen = [c for c in found if step is None or c.step == step]
+    if not chosen:
+        wanted = "no checkpoint" if step is None else f"no checkpoint of step {step}"
+        there = ", ".join(str(c.step) for c in found) or "none"
+        raise StoreError(f"{run}: {wanted}; there are: {there}")
+    return chosen[-1]
+
+
 def verify_checkpoint(path: Path) -> None:
     """Compare every file with the manifest; raises `StoreError` naming the first difference."""
     expected = _manifest(path)["files"]

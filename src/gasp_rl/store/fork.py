@@ -6,7 +6,7 @@ from pathlib import Path
 from gasp_rl.config import Config
 from gasp_rl.errors import StoreError
 from gasp_rl.store import rows
-from gasp_rl.store.checkpoints import Checkpoint, copy_checkpoint, list_checkpoints
+from gasp_rl.store.checkpoints import copy_checkpoint, find_checkpoint
 from gasp_rl.store.database import copy_database
 from gasp_rl.store.folder import make_run_folder
 
@@ -20,7 +20,7 @@ def fork_run(
     The new run notes `forked_from` and `forked_at`. Steps keep their numbers, so `config.steps`
     counts those of the parent too. Raises `StoreError` when the checkpoint is missing or damaged.
     """
-    checkpoint = _checkpoint_of(parent, step)
+    checkpoint = find_checkpoint(parent, step)
     if config.steps <= checkpoint.step:
         raise StoreError(
             f"{parent}: the fork would begin after step {checkpoint.step} and end at step "
@@ -40,16 +40,6 @@ def fork_run(
     finally:
         lock.release()
     return path
-
-
-def _checkpoint_of(parent: Path, step: int | None) -> Checkpoint:
-    found = list_checkpoints(parent / "checkpoints")
-    chosen = [c for c in found if step is None or c.step == step]
-    if not chosen:
-        steps = ", ".join(str(c.step) for c in found) or "none"
-        wanted = "no checkpoint" if step is None else f"no checkpoint of step {step}"
-        raise StoreError(f"{parent}: {wanted}; there are: {steps}")
-    return chosen[-1]
 
 
 def _text(recipe: Path) -> str:

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from gasp_rl.errors import ConfigError, MissingExtraError, StoreError
-from gasp_rl.store.checkpoints import Checkpoint, list_checkpoints, verify_checkpoint
+from gasp_rl.store.checkpoints import find_checkpoint, verify_checkpoint
 from gasp_rl.store.export import ExportWhat, export
 from gasp_rl.store.reader import RunReader
 from gasp_rl.ui.safe import one_line
@@ -24,7 +24,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", r
 
 def write_folder(reader: RunReader, folder: Path, step: int | None = None) -> Path:
     """What a push of this run would send, in a new folder. Without `step`, the last checkpoint."""
-    checkpoint = _checkpoint(reader, step)
+    checkpoint = find_checkpoint(reader.path, step)
     verify_checkpoint(checkpoint.path)
     if folder.exists() and any(folder.iterdir()):
         raise StoreError(f"{folder}: exists and is not empty; name a new folder")
@@ -120,16 +120,6 @@ def _refusals() -> tuple[type[Exception], ...]:
     spoken = [name for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
     unreachable = [importlib.import_module(name).HTTPError for name in spoken]
     return (errors.HfHubHTTPError, errors.HFValidationError, OSError, *unreachable)
-
-
-def _checkpoint(reader: RunReader, step: int | None) -> Checkpoint:
-    found = list_checkpoints(reader.path / "checkpoints")
-    chosen = [c for c in found if step is None or c.step == step]
-    if not chosen:
-        have = ", ".join(str(c.step) for c in found) or "none"
-        wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
-        raise StoreError(f"{reader.path}: no {wanted}; there are: {have}")
-    return chosen[-1]
 
 
 def _inert(text: str) -> str:

@@ -1,0 +1,70 @@
+"""The configuration of a whole run: its sections, and what belongs to none of them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from gasp_rl.config.azr import AzrConfig
+from gasp_rl.config.section import Section
+from gasp_rl.config.selfplay import (
+    AlignmentConfig,
+    NoveltyConfig,
+    ProbeConfig,
+    RenewalConfig,
+    RlvrConfig,
+    StudentConfig,
+    TeacherConfig,
+)
+from gasp_rl.config.surroundings import (
+    BudgetConfig,
+    EvalConfig,
+    PlanConfig,
+    SandboxConfig,
+    StoreConfig,
+)
+from gasp_rl.config.training import (
+    AdvantageConfig,
+    DataConfig,
+    EngineConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+)
+
+
+class Config(Section):
+    """A whole run. Written, resolved, to `config.json` before anything else happens."""
+
+    name: str = Field("gasp", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run's folder."""
+    method: Literal["gasp", "gasp+rlvr", "rlvr", "azr"] = "gasp"
+    """Which algorithm runs."""
+    seed: int = 0
+    """Decides every draw of the run."""
+    steps: int = Field(50, ge=1)
+    """Global iterations (paper: about 50 with rejection sampling)."""
+    stop_when_dead: int = Field(0, ge=0)
+    """End the run when its last this many steps show that it learns nothing; 0: never."""
+    hardware: str = ""
+    """What the recipe was made for, in words."""
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Experiment trackers that also get the metrics; extras of the same names."""
+    budget: BudgetConfig = BudgetConfig()
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    engine: EngineConfig = EngineConfig()
+    optim: OptimConfig = OptimConfig()
+    loss: LossConfig = LossConfig()
+    probe: ProbeConfig = ProbeConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    novelty: NoveltyConfig = NoveltyConfig()
+    renewal: RenewalConfig = RenewalConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    rlvr: RlvrConfig = RlvrConfig()
+    azr: AzrConfig = AzrConfig()
+    advantage: AdvantageConfig = AdvantageConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    eval: EvalConfig = EvalConfig()
+    store: StoreConfig = StoreConfig()
+    plan: PlanConfig = PlanConfig()
