@@ -7,6 +7,7 @@ checkpoints must be those of the unbroken run, and at the end of each run everyt
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -265,6 +266,7 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
+    importlib.import_module("gasp_rl.engines.local")  # once, not in each of some 130 children
     torch.set_num_threads(1)  # no thread may be alive when the children are forked
     config = load_config("demo-quick", MINIATURE)
     with tempfile.TemporaryDirectory() as folder:

@@ -71,6 +71,7 @@ def layered(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     tree = dict(under)
     for key, value in over.items():
         below = tree.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        tree[key] = layered(below, value) if both else value
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = layered(below, value)
+        tree[key] = value
     return tree
