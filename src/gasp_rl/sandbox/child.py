@@ -5,6 +5,7 @@ the program, and sends frames. A program may do as it likes with this code: the 
 none of it, and expected outputs are not in this process.
 """
 
+import ast
 import atexit
 import builtins
 import io
@@ -17,12 +18,13 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from gasp_rl.sandbox import frames, lcb, remote, teacher
+from gasp_rl.sandbox import frames, lcb, plain, remote, teacher
 from gasp_rl.sandbox.canonical import LiteralError, encode, parse_literal
 
-Send = Callable[[bytes], None]
+Send = Callable[[bytes], Any]
 Receive = Callable[[], bytes]
 
+APPLY, APPLIED, TELL = "apply", "applied", "tell"  # what to do about a teacher's rules
 RECURSION_LIMIT = 1000  # while our own code encodes a value
 _set_digits = getattr(sys, "set_int_max_str_digits", lambda n: None)
 _set_recursion, _recursion = sys.setrecursionlimit, sys.getrecursionlimit
@@ -32,34 +34,41 @@ def execute(order: tuple[Any, ...], receive: Receive, send: Send) -> None:
     """Run one order: (kind, its arguments...)."""
     kind, *arguments = order
     if kind == "function":
-        send(run_function(*arguments))
+        send(run_function(*arguments, send=send))
     else:
         _KINDS[kind](*arguments, receive, send)
 
 
 def run_function(
-    code: str, entry: str, inputs: tuple[bytes, ...], rules: bool, prelude: bool
+    code: str, entry: str, inputs: tuple[bytes, ...], rules: str, prelude: bool, *, send: Send
 ) -> bytes:
     """Call `entry` on each marshalled argument tuple; frames of all outputs, up to a failure.
 
-    `rules`: those for teachers. `prelude`: names and recursion limit as LiveCodeBench gives them,
-    and a method of `Solution` where there is such a class.
+    `rules`: those for teachers, or "" for none. They are applied (`APPLY`), or another process has
+    applied them to this code (`APPLIED`). `TELL` applies them and sends at once, before anything
+    of the program has run, a VALUE frame that says whether the program is plain (b"1" or b"0").
+    `prelude`: names and recursion limit as LiveCodeBench gives them, and a method of `Solution`
+    where there is such a class.
     """
     namespace = _new_module("program")
     if prelude:
         namespace.update(lcb.namespace(), __name__="program")
         _set_recursion(lcb.RECURSION_LIMIT)
     try:
-        if rules:
-            found = teacher.offence(code)
+        if rules in (APPLY, TELL):
+            tree = ast.parse(code) if rules == TELL or teacher.may_offend(code) else None
+            found = teacher.offence(tree) if tree and teacher.may_offend(code) else None
             if found:
                 impure, what = found
                 tag = frames.IMPURE if impure else frames.UNSAFE
                 return frames.pack(tag, what.encode("utf-8", "replace"))
-            namespace["__builtins__"] = teacher.builtins_for_teachers()
         compiled = compile(code, "<program>", "exec", 0, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         return failure(error, frames.COMPILE)
+    if rules == TELL and tree:
+        send(frames.pack(frames.VALUE, b"1" if plain.is_plain(tree) else b"0"))
+    if rules:
+        namespace["__builtins__"] = teacher.builtins_for_teachers()
     out = []
     try:
         exec(compiled, namespace)
@@ -241,11 +250,11 @@ def prepare(seed: int) -> None:
     for _ in range(30):
         arguments = marshal.dumps(([3, 1, 2], "text", {"k": (1, None)}, 0.5))
         source = "from collections import Counter\ndef f(a, *r):\n    return sorted(a), list(r), a"
-        run_function(source, "f", (arguments,) * 5, False, False)
-        run_function(source, "f", (arguments,) * 2, True, False)
-        run_function(source, "f", (arguments,) * 2, False, True)
-        run_function("def f(:", "f", (arguments,), False, False)
-        run_function("def f(x): return 1/0", "f", (marshal.dumps((1,)),), False, False)
+        run_function(source, "f", (arguments,) * 5, "", False, send=len)
+        run_function(source, "f", (arguments,) * 2, TELL, False, send=len)
+        run_function(source, "f", (arguments,) * 2, "", True, send=len)
+        run_function("def f(:", "f", (arguments,), "", False, send=len)
+        run_function("def f(x): return 1/0", "f", (marshal.dumps((1,)),), "", False, send=len)
     _set_recursion(1000)
     sys.modules.pop("program", None)
 

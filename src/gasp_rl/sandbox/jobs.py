@@ -69,10 +69,11 @@ class Check(Limited):
 
 @dataclass(frozen=True, slots=True)
 class Validate(Limited):
-    """Judge a teacher's program: allowed names only, and equal outputs in two fresh processes.
+    """Judge a teacher's program: allowed names only, and equal outputs in fresh processes.
 
-    The second process has another hash seed, another address layout, other random numbers, and
-    one input alone: what an earlier call left behind must not matter.
+    They differ in hash seed, address layout and random numbers. What an earlier call left behind
+    must not matter: each input has a process of its own, but where the program's syntax shows that
+    no call can leave anything (`plain`).
     """
 
     code: str

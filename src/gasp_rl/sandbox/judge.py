@@ -7,9 +7,10 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from gasp_rl.sandbox import canonical, frames, grading
+from gasp_rl.sandbox import canonical, frames, grading, plain
+from gasp_rl.sandbox.child import APPLIED, APPLY, TELL
 from gasp_rl.sandbox.jobs import Verdict
 from gasp_rl.sandbox.program import Limits, Program, Run
 from gasp_rl.sandbox.zygote import RICH_MODULES
@@ -120,16 +121,21 @@ def _validate(runner: Runner, limits: Limits, code: str, inputs: Any, entry: str
         arguments = tuple(map(_arguments, inputs))
     except canonical.LiteralError as error:
         return Ruling(Verdict.BAD_INPUT, detail=str(error))
-    first = _only_canonical(_call(runner, limits, code, entry, arguments, rules=True))
+    run = runner.run("first", _order(code, entry, arguments, TELL), limits)
+    is_plain = run.frames[:1] == [(frames.VALUE, b"1")]
+    if is_plain or run.frames[:1] == [(frames.VALUE, b"0")]:
+        run = run._replace(frames=run.frames[1:])
+    first = _only_canonical(_outputs(run, len(arguments)))
     if first.verdict is not Verdict.OK:
         return first
-    for argument, output in zip(arguments, first.outputs, strict=True):
-        values, failure, detail = _call(
-            runner, limits, code, entry, (argument,), rules=True, flavour="second"
-        )
+    backwards = tuple(zip(reversed(arguments), reversed(first.outputs), strict=True))
+    together = is_plain and not any(map(_holds_set, inputs))
+    for group in (backwards,) if together else zip(backwards, strict=True):
+        order = _order(code, entry, tuple(argument for argument, _ in group), APPLIED)
+        values, failure, detail = _outputs(runner.run("second", order, limits), len(group))
         if failure is not None and (failure.is_resource or failure is Verdict.CANCELLED):
             return Ruling(failure, detail=detail)
-        if failure is not None or values != [output]:
+        if failure is not None or values != [output for _, output in group]:
             return Ruling(Verdict.NONDETERMINISTIC, detail=detail or "two fresh processes disagree")
     return first
 
@@ -288,7 +294,10 @@ _JUDGES: dict[str, Callable[..., Ruling]] = {
 # -- running and reading ---------------------------------------------------------------------
 
 
-def _remembered(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+_T = TypeVar("_T")
+
+
+def _remembered(read: Callable[[str], _T]) -> Callable[[str], _T]:
     """Keep what short texts gave: bounded in bytes, since a text may have megabytes."""
     recall = functools.lru_cache(maxsize=4096)(read)
     return lambda text: recall(text) if len(text) < 1 << 14 else read(text)
@@ -298,6 +307,11 @@ def _remembered(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
 def _arguments(text: str) -> bytes:
     """Arguments ready for the child; the text is parsed here, before any untrusted code runs."""
     return marshal.dumps(canonical.parse_arguments(text))
+
+
+@_remembered
+def _holds_set(text: str) -> bool:
+    return plain.holds_set(canonical.parse_arguments(text))
 
 
 @_remembered
@@ -314,13 +328,18 @@ def _call(
     *,
     rules: bool = False,
     prelude: bool = False,
-    flavour: str = "first",
 ) -> _Outputs:
-    order = marshal.dumps(("function", code, entry, arguments, rules, prelude))
-    run = runner.run(flavour, order, limits)
+    order = _order(code, entry, arguments, APPLY if rules else "", prelude)
+    run = runner.run("first", order, limits)
     if not rules and _lacks_module(run):
         run = runner.run("rich", order, limits)
     return _outputs(run, len(arguments))
+
+
+def _order(
+    code: str, entry: str, arguments: tuple[bytes, ...], rules: str, prelude: bool = False
+) -> bytes:
+    return marshal.dumps(("function", code, entry, arguments, rules, prelude))
 
 
 def _lacks_module(run: Run) -> bool:

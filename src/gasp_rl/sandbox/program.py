@@ -22,6 +22,7 @@ from gasp_rl.sandbox.zygote import FORK, FORKED, REAP, REAPED, REQUEST
 IDLE_SECONDS = 2.0
 """A program that has slept for this long in all is stopped: nothing will come to wake it."""
 _QUICK = struct.pack("ll", 0, 20_000)  # most programs answer within one receive of 20 ms
+_QUICK_READS = 2  # a teacher's program is announced before it answers
 _CHUNK = 1 << 18
 _THREADS_LOOKED_AT = 16
 
@@ -212,8 +213,9 @@ class Program:
         """
         if self.stdout_fd < 0 and self._clock is None:
             try:
-                if self._take(self._job.recv(_CHUNK), for_any):
-                    return None
+                for _ in range(_QUICK_READS):
+                    if self._take(self._job.recv(_CHUNK), for_any):
+                        return None
             except BlockingIOError:
                 pass  # not a quick one
             except ConnectionError:

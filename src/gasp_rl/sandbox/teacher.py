@@ -13,6 +13,7 @@ import builtins
 import enum
 import functools
 import importlib
+import re
 import types
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -80,15 +81,20 @@ _FRAMES = frozenset(
 _READ_ONLY = frozenset({"__name__", "__import__", "__doc__"})
 _CLOCK = frozenset({"now", "today", "utcnow", "fromtimestamp"})
 _FORMATS = frozenset({"format", "format_map"})  # they read attributes that a text names
+_SUSPECT = re.compile("|".join(["__", *_words("import class match case format"), *sorted(_FRAMES)]))
 
 
-def offence(code: str) -> tuple[bool, str] | None:
-    """The first thing in `code` that a teacher's program may not use, or None.
+def may_offend(code: str) -> bool:
+    """Whether `offence` could find something: a look at the text that spares most programs the
+    rest. Each of its rules needs one of these words, or a name that is not ASCII."""
+    return not code.isascii() or _SUSPECT.search(code) is not None
 
-    The flag says that it is an impure module rather than an unsafe name. Raises what `ast.parse`
-    raises.
+
+def offence(tree: ast.Module) -> tuple[bool, str] | None:
+    """The first thing in a program that a teacher may not use, or None.
+
+    The flag says that it is an impure module rather than an unsafe name.
     """
-    tree = ast.parse(code)
     nodes = list(ast.walk(tree))
     clock = any(isinstance(n, ast.alias) and n.name.startswith("datetime") for n in nodes)
     for node in nodes:
@@ -305,13 +311,9 @@ class _Type(metaclass=_TypeMeta):
     """What a teacher's program knows as `type`: the one-argument form."""
 
 
-def builtins_for_teachers() -> dict[str, Any]:
-    """A fresh dictionary of the builtins that a teacher's program finds."""
-    return dict(_table())
-
-
 @functools.cache
-def _table() -> dict[str, Any]:
+def builtins_for_teachers() -> dict[str, Any]:
+    """The builtins that a teacher's program finds; one dictionary, as a process runs one program."""
     table: dict[str, Any] = {name: getattr(builtins, name) for name in _BUILTINS}
     for name, value in vars(builtins).items():
         if isinstance(value, type) and issubclass(value, BaseException):
