@@ -3,20 +3,23 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 from gasp_rl.config import load_config
-from gasp_rl.errors import ConfigError
+from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.store.folder import holder_of
 from gasp_rl.store.reader import RunReader
 from gasp_rl.studies.measure import choose
+from gasp_rl.studies.measured import read_measured
 from gasp_rl.studies.report import write_study_report
 from gasp_rl.studies.results import gather
 from gasp_rl.studies.schedule import run_study, states
@@ -88,7 +91,6 @@ def facts(run: Path) -> dict[str, Any]:
             "steps": [(step.step, step.metrics) for step in reader.steps()],
             "evals": reader.evals(),
             "goalposts": reader.goalpost_attempts(),
-            "chosen": reader.info()["chosen"],
             "nodes": [node.program for node in reader.accepted()],
         }
 
@@ -96,22 +98,66 @@ def facts(run: Path) -> dict[str, Any]:
 def test_every_run_ends_with_its_budget_and_is_measured(whole: tuple[Plan, Path]) -> None:
     plan, folder = whole
     results = gather(plan, folder)
-    assert [result.run.name for result in results.runs] == [run.name for run in plan.runs]
-    for result in results.runs:
-        if result.run.train:
-            assert result.spent.student_rollouts >= ROLLOUTS
-            assert 1 <= result.steps < 6
+    assert [(run.arm, run.seed) for run in results.runs] == [(r.arm, r.seed) for r in plan.runs]
+    for run in results.runs:
+        if run.arm == "gasp":
+            assert run.spent.student_rollouts >= ROLLOUTS
+            assert 1 <= run.steps < 6
         else:
-            assert result.spent.student_rollouts == 0
-        for shown in result.chosen.values():
-            assert len(result.test[shown]) == len(results.questions) == 320
-            assert {rate.total for rate in result.test[shown]} == {2}
-            assert len(result.goalposts[shown]) == 4
+            assert run.spent.student_rollouts == 0
+        for selection in plan.study.selections:
+            counts = run.of(selection)
+            assert len(counts.test) == len(run.questions) == len(run.tags) == 320
+            assert counts.samples == 2
+            assert len(counts.goalposts) == len(run.goalposts) == 4
+    measured = read_measured(folder / "measured" / "gasp-s0.json")
     with RunReader.open(folder / "runs" / "gasp-s0") as reader:
         config, last = plan.run("gasp-s0").config, reader.last_step()
         chosen = choose(reader, ("pass@20", "last"), last, config)
-        assert json.loads(reader.info()["chosen"])["pass@20"]["step"] == chosen["pass@20"].step
-        assert chosen["last"].step == last
+        rows = [r for r in reader.evals("test") if r.step == last]
+    assert measured.chosen == chosen
+    assert measured.chosen["last"].step == measured.steps == last
+    assert set(measured.tags) == {"constants given", "a constant open"}
+    right = dict(zip(measured.questions, measured.of("last").test, strict=True))
+    assert right == {row.question: row.correct for row in rows}
+
+
+def test_what_was_measured_is_enough_without_the_runs(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    plan, folder = whole
+    shutil.copy(folder / "study.json", tmp_path)
+    shutil.copytree(folder / "measured", tmp_path / "measured")
+    said: list[str] = []
+    ended = run_study(read_plan(tmp_path), tmp_path, 2, said.append)
+    assert said == ["tiny: 4 runs, 0 to do, 2 at a time"]
+    assert [state.spent for state in ended] == [state.spent for state in states(plan, folder)]
+    write_study_report(read_plan(tmp_path), tmp_path)
+    write_study_report(plan, folder)
+    assert (tmp_path / "report.md").read_text() == (folder / "report.md").read_text()
+
+
+def test_a_measured_file_of_other_settings_or_damaged_is_refused(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    plan, folder = whole
+    shutil.copytree(folder / "measured", tmp_path / "measured")
+    file = tmp_path / "measured" / "gasp-s1.json"
+    with pytest.raises(ConfigError, match=r"base-s0\.json: was measured with other settings"):
+        states(tiny(budget={"student_rollouts": 41}), tmp_path)
+    tree = json.loads(file.read_text())
+    file.write_text(json.dumps({**tree, "questions": tree["questions"][::-1]}))
+    with pytest.raises(StoreError, match="gasp-s1 and base-s0 were measured on different"):
+        gather(plan, tmp_path)
+    file.write_text(file.read_text()[:-40])
+    with pytest.raises(StoreError, match="cannot be read"):
+        states(plan, tmp_path)
+
+
+def test_more_selections_measure_again_what_lacks_them(whole: tuple[Plan, Path]) -> None:
+    folder = whole[1]
+    wider = tiny(selections=["pass@20", "pass@1", "last"])
+    assert {state.stage for state in states(wider, folder)} == {"stopped"}
 
 
 def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
@@ -135,7 +181,14 @@ def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
     assert score["value"] == pytest.approx(expected)
     assert len(tree["curves"]["gasp"]) == 2
     figures = {path.name for path in files if path.suffix == ".svg"}
-    assert {"learning.svg", "pass-at-k.svg", "differences.svg"} <= figures
+    assert {"learning.svg", "curriculum.svg", "pass-at-k.svg", "differences.svg"} <= figures
+    assert "| constants given | gasp |" in text
+    rates = [run.of("last") for run in gather(plan, folder).of("gasp")]
+    columns = [i for i, t in enumerate(gather(plan, folder).tags) if t == "a constant open"]
+    labels = gather(plan, folder).labels
+    firsts = [float(c.test[i] > 0) for c in rates for i in columns if labels[i] == "1"]
+    row = next(line for line in text.split("\n") if line.startswith("| a constant open | gasp |"))
+    assert row.split(" | ")[2] == f"{fmean(firsts):.3f}"
 
 
 def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None:

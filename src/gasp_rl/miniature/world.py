@@ -192,6 +192,18 @@ def recognise(code: str) -> Pipeline | None:
     return tuple(steps)
 
 
+def rare_share(code: str) -> float | None:
+    """Share of a program's steps that are of a rare family; None for any other program.
+
+    Goalposts are full of these and the base's corpus is not, so it shows whether a curriculum
+    keeps to its goalposts.
+    """
+    pipeline = recognise(code)
+    if not pipeline:
+        return None
+    return sum(FAMILY[step.family].rare for step in pipeline) / len(pipeline)
+
+
 def describes(message: str, code: str) -> bool:
     """Whether a message in the miniature's English names exactly the steps of a program.
 

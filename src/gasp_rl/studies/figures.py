@@ -37,9 +37,7 @@ Curves = Mapping[str, Sequence[RunSeries]]
 """Arm to the curves of its runs, in the order of its seeds."""
 
 
-def write_figures(
-    results: Results, curves: Curves, contrasts: Sequence[Contrast], folder: Path
-) -> list[Path]:
+def write_figures(results: Results, contrasts: Sequence[Contrast], folder: Path) -> list[Path]:
     """Write every figure that the results allow; returns the SVG files in the report's order.
 
     Raises `MissingExtraError` without matplotlib.
@@ -49,12 +47,14 @@ def write_figures(
     except ImportError:
         raise MissingExtraError("figures", "drawing a study's figures") from None
     selection = results.plan.study.selections[0]
+    curves = {arm: [run.series for run in results.of(arm)] for arm in results.arms}
     drawn = {
-        "learning": _learning(results, curves),
+        "learning": _learning(curves),
+        "curriculum": _curriculum(curves),
         "pass-at-k": _pass_at_k(results, selection),
         "differences": _differences(contrasts),
         "dissimilarity": _dissimilarity(curves),
-        "goalposts": _goalposts(results, curves, selection),
+        "goalposts": _goalposts(results, selection),
     }
     folder.mkdir(exist_ok=True)
     paths = []
@@ -67,15 +67,43 @@ def write_figures(
     return paths
 
 
-def _learning(results: Results, curves: Curves) -> "Figure | None":
-    """Validation pass@1, acceptance and depth against student rollouts: mean and range of seeds."""
-    panels: list[tuple[str, Callable[[RunSeries], Series]]] = [
-        ("validation pass@1", lambda run: run.validation),
-        ("accepted proposals", lambda run: run.acceptance),
-        ("statements of accepted programs", lambda run: run.depth),
-    ]
+def _learning(curves: Curves) -> "Figure | None":
+    """Validation pass@1 and both roles' rewards against student rollouts."""
+    return _over_rollouts(
+        curves,
+        {
+            "validation pass@1": lambda run: run.validation,
+            "mean reward of proposals": lambda run: run.teacher,
+            "pass rate of trained rollouts": lambda run: run.student,
+        },
+    )
+
+
+def _curriculum(curves: Curves) -> "Figure | None":
+    """Acceptance, depth and drift of what the teacher wrote, against student rollouts."""
+    return _over_rollouts(
+        curves,
+        {
+            "accepted proposals": lambda run: run.acceptance,
+            "statements of accepted programs": lambda run: run.depth,
+            "share of rare families in them": lambda run: run.rare,
+        },
+    )
+
+
+def _over_rollouts(
+    curves: Curves, wanted: Mapping[str, Callable[[RunSeries], Series]]
+) -> "Figure | None":
+    """One panel for each curve: mean and range of seeds."""
+    panels = {
+        title: pick
+        for title, pick in wanted.items()
+        if any(pick(run).x for runs in curves.values() for run in runs)
+    }
+    if not panels:
+        return None
     figure, axes = _panels(len(panels))
-    for ax, (title, pick) in zip(axes, panels, strict=True):
+    for ax, (title, pick) in zip(axes, panels.items(), strict=True):
         for number, (arm, runs) in enumerate(curves.items()):
             grid, values = mean_series([pick(run) for run in runs])
             if len(grid):
@@ -146,15 +174,16 @@ def _differences(contrasts: Sequence[Contrast]) -> "Figure | None":
     return figure
 
 
-def _goalposts(results: Results, curves: Curves, selection: Selection) -> "Figure | None":
+def _goalposts(results: Results, selection: Selection) -> "Figure | None":
     """Checkpoint x goalpost for each arm: trials of each seed from top to bottom, and under them
     its fresh samples. Columns are the goalposts that any arm solved anywhere."""
     rows: dict[str, list[np.ndarray]] = {}
     for arm in results.arms:
-        for run, result in zip(curves.get(arm, ()), results.of(arm), strict=True):
-            fresh = result.goalposts[result.chosen[selection]]
-            rows.setdefault(arm, []).extend(np.array(r) > 0 for r in run.trials.values())
-            rows[arm].append(np.array([2 * (rate.correct > 0) for rate in fresh]))
+        for run in results.of(arm):
+            fresh = np.array(run.of(selection).goalposts)
+            trials = run.series.trials.values()
+            rows.setdefault(arm, []).extend(np.array(right) > 0 for right in trials)
+            rows[arm].append(2 * (fresh > 0))
     if not rows:
         return None
     solved = np.any([row > 0 for arm in rows.values() for row in arm], axis=0)

@@ -4,9 +4,7 @@ Every count goes into the run's own store. What is there already is not sampled 
 piece has its own seed, so that measuring in two goes equals measuring in one.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -21,31 +19,16 @@ from gasp_rl.store.progress import Progress
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.records import EvalRecord
 from gasp_rl.store.run import RunStore
-from gasp_rl.studies.study import Selection, Study
+from gasp_rl.studies.measured import MeasuredRun, Shown, collect, coverage
+from gasp_rl.studies.study import Run, Selection, Study
 
 CANDIDATE = "checkpoint"
 """Policy name of validation counts that a checkpoint is chosen by."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Shown:
-    """Weights after a step (0: the base), sampled at a temperature."""
-
-    step: int
-    temperature: float
-
-
-def fingerprint(study: Study, config: Config) -> str:
-    """What a measurement covers; a run that holds this note is measured."""
-    return f"{','.join(study.selections)} x {config.eval.samples}"
-
-
-def measure_run(path: Path, study: Study, progress: Progress) -> None:
-    """Choose checkpoints and temperatures on validation questions, then sample test and goalposts.
-
-    The store's note `chosen` then says which checkpoint and temperature each selection shows.
-    """
-    config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
+def measure_run(path: Path, run: Run, study: Study, progress: Progress) -> MeasuredRun:
+    """Choose checkpoints and temperatures on validation questions, then sample test and goalposts."""
+    config = run.config
     with RunStore.open(path) as store, open_session(config) as session:
         store.add_goalposts(goalpost_records(session))
         weights = {point.step: point.checkpoint for point in store.resume_points()}
@@ -62,9 +45,8 @@ def measure_run(path: Path, study: Study, progress: Progress) -> None:
                 policy = _policy(session, name, shown.temperature)
                 measured = measure_at(policy, session, test, config.eval.samples, progress)
                 commit_measured(store, session, test, measured, shown.step)
-        notes = {s: {"step": c.step, "temperature": c.temperature} for s, c in chosen.items()}
-        store.note("chosen", json.dumps(notes))
-        store.note("measured", fingerprint(study, config))
+        tags = {question.id: ", ".join(question.tags) for question in test}
+        return collect(store.reader, run, coverage(study, config), chosen, tags)
 
 
 def choose(

@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from gasp_rl.errors import MissingExtraError
-from gasp_rl.store.reader import RunReader
-from gasp_rl.studies.figures import Curves, write_figures
+from gasp_rl.studies.figures import write_figures
 from gasp_rl.studies.paper import PAPER
 from gasp_rl.studies.results import Results, gather
 from gasp_rl.studies.schedule import states
-from gasp_rl.studies.series import RunSeries, read_series
-from gasp_rl.studies.study import Plan, Selection, run_folder
-from gasp_rl.studies.tables import ArmRow, Contrast, arm_rows, contrasts
+from gasp_rl.studies.study import Plan, Selection
+from gasp_rl.studies.tables import (
+    ArmRow,
+    Contrast,
+    DriftRow,
+    SplitRow,
+    arm_rows,
+    contrasts,
+    drift_rows,
+    split_rows,
+)
 
 Tables = dict[Selection, tuple[list[ArmRow], list[Contrast]]]
 
@@ -28,13 +35,12 @@ def write_study_report(plan: Plan, folder: Path) -> list[Path]:
     tables: Tables = {
         s: (arm_rows(results, s), contrasts(results, s)) for s in plan.study.selections
     }
-    curves = _read_curves(results, folder)
     figures: list[Path] = []
     missing = ""
     if results.runs:
         try:
             differences = tables[plan.study.selections[0]][1]
-            figures = write_figures(results, curves, differences, folder / "figures")
+            figures = write_figures(results, differences, folder / "figures")
         except MissingExtraError as error:
             missing = f"No figures: {error}"
     parts = [*_head(plan, folder), *_body(results, tables)]
@@ -42,20 +48,11 @@ def write_study_report(plan: Plan, folder: Path) -> list[Path]:
     parts += [part for part in (missing, _paper_table(results)) if part]
     files = {
         folder / "report.md": "\n\n".join(parts) + "\n",
-        folder / "report.json": json.dumps(_json(results, tables, curves), indent=1) + "\n",
+        folder / "report.json": json.dumps(_json(results, tables), indent=1) + "\n",
     }
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return [*files, *figures]
-
-
-def _read_curves(results: Results, folder: Path) -> Curves:
-    curves: dict[str, list[RunSeries]] = {}
-    for result in results.runs:
-        with RunReader.open(run_folder(folder, result.run)) as reader:
-            series = read_series(reader, results.goalposts)
-        curves.setdefault(result.run.arm, []).append(series)
-    return {arm: curves[arm] for arm in results.arms}
 
 
 def _head(plan: Plan, folder: Path) -> list[str]:
@@ -89,8 +86,13 @@ def _body(results: Results, tables: Tables) -> list[str]:
         heads = ["arm", "seeds", "goalposts solved by each", "union", "in trials", "union"]
         heads += ["checkpoint", "temperature", "student rollouts", "tokens", "hours"]
         parts.append(_table(heads, [_cost_cells(row) for row in rows]))
+        k = results.ks()[-1]
+        if splits := split_rows(results, selection, k):
+            parts += [f"### pass@{k}, split by what a statement leaves open", _split_table(splits)]
         if differences:
             parts += ["### Paired differences", _difference_table(differences)]
+    if drift := drift_rows(results):
+        parts += ["## What was accepted", _DRIFT, _drift_table(drift)]
     return parts
 
 
@@ -106,6 +108,41 @@ _HOW = (
     "any; in trials: solved at any trial during training. Costs are means over seeds, evaluations "
     "not counted."
 )
+
+
+_DRIFT = (
+    "First and last tenth of each run, means over seeds: accepted among written proposals, "
+    "statements of accepted programs, the share of their steps that are of families rare in the "
+    "base's corpus and common in the goalposts, and the dissimilarity of a step's accepted tasks "
+    "to those before."
+)
+
+
+def _split_table(rows: Sequence[SplitRow]) -> str:
+    labels = list(dict.fromkeys(label for row in rows for label in row.scores))
+    cells = [
+        [
+            row.tag or "none",
+            row.arm,
+            *(f"{row.scores[la]:.3f}" if la in row.scores else "" for la in labels),
+        ]
+        for row in rows
+    ]
+    return _table(["questions", "arm", *labels], cells)
+
+
+def _drift_table(rows: Sequence[DriftRow]) -> str:
+    heads = ["arm", "accepted", "statements", "rare families", "dissimilarity"]
+    cells = [
+        [row.arm, *map(_change, (row.acceptance, row.depth, row.rare, row.dissimilarity))]
+        for row in rows
+    ]
+    return _table(heads, cells)
+
+
+def _change(ends: tuple[float | None, float | None]) -> str:
+    first, last = ends
+    return "" if first is None or last is None else f"{first:.2f} -> {last:.2f}"
 
 
 def _cost_cells(row: ArmRow) -> list[str]:
@@ -162,7 +199,7 @@ def _paper_table(results: Results) -> str:
     )
 
 
-def _json(results: Results, tables: Tables, curves: Curves) -> dict[str, Any]:
+def _json(results: Results, tables: Tables) -> dict[str, Any]:
     return {
         "study": results.plan.study.model_dump(mode="json"),
         "samples": results.samples(),
@@ -182,5 +219,6 @@ def _json(results: Results, tables: Tables, curves: Curves) -> dict[str, Any]:
             }
             for selection, (rows, differences) in tables.items()
         },
-        "curves": {arm: [asdict(run) for run in runs] for arm, runs in curves.items()},
+        "drift": [asdict(row) for row in drift_rows(results)],
+        "curves": {arm: [asdict(r.series) for r in results.of(arm)] for arm in results.arms},
     }

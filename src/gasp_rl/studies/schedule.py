@@ -15,7 +15,7 @@ from gasp_rl.errors import StoreError
 from gasp_rl.methods.budget import Spent, spent_by
 from gasp_rl.store.folder import RunLock, holder_of
 from gasp_rl.store.reader import RunReader
-from gasp_rl.studies.measure import fingerprint
+from gasp_rl.studies.measured import read_done
 from gasp_rl.studies.study import Plan, Run, run_folder
 
 POLL_SECONDS = 0.2
@@ -129,6 +129,8 @@ class _Schedule:
 
 def state_of(plan: Plan, run: Run, folder: Path) -> RunState:
     """Read a run's stage from its folder."""
+    if measured := read_done(plan, run, folder):
+        return RunState(run=run, stage="done", step=measured.steps, spent=measured.spent)
     path = run_folder(folder, run)
     failure = failures(folder).get(run.name)
     running = path.is_dir() and holder_of(path) is not None
@@ -138,9 +140,7 @@ def state_of(plan: Plan, run: Run, folder: Path) -> RunState:
     with RunReader.open(path) as reader:
         info, step, spent = reader.info(), reader.last_step(), spent_by(reader)
     trained = not run.train or info.get("finished") == "yes"
-    if info.get("measured") == fingerprint(plan.study, run.config):
-        stage, failure = "done", None
-    elif running:
+    if running:
         stage, failure = "measuring" if trained else "training", None
     else:
         stage = "failed" if failure else "stopped"

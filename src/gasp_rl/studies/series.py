@@ -1,19 +1,25 @@
-"""Curves of runs over their cost: learning, acceptance, depth, and how new each step's tasks were."""
+"""Curves of runs over their cost: learning, rewards, acceptance, drift, and how new tasks were."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import fmean
 
 import numpy as np
 
 from gasp_rl.curriculum.novelty import HashEmbedder, NoveltyIndex
 from gasp_rl.methods.budget import Spent
+from gasp_rl.miniature.world import rare_share
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.views import StepSummary
-from gasp_rl.types import Metrics, Stage
+from gasp_rl.types import Stage, TaskKind
 
 TRIAL = "trained"
 """Policy name of the trials during training."""
+
+Text = tuple[str, str]
+"""Message and program of an accepted task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,10 @@ class RunSeries:
     validation:    pass@1 on validation questions at each trial, before that step's updates.
     acceptance:    accepted among written proposals of each step.
     depth:         mean size of the accepted programs of each step, in statements.
+    rare:          share of the steps of each step's accepted programs that are of a family which
+                   is rare in the base's corpus; empty outside the miniature.
+    teacher, student: mean reward of the step's proposals, mean pass rate of its student rollouts
+                   that were trained on.
     dissimilarity: D(B_t, M_{t-1}) over steps, by the hash embedder whatever the run's own is, so
                    that arms with and without a novelty filter can be compared.
     trials:        step to right samples of each goalpost, the goalposts in the reader's order.
@@ -39,6 +49,9 @@ class RunSeries:
     validation: Series
     acceptance: Series
     depth: Series
+    rare: Series
+    teacher: Series
+    student: Series
     dissimilarity: Series
     trials: dict[int, tuple[int, ...]]
 
@@ -46,11 +59,22 @@ class RunSeries:
 def read_series(reader: RunReader, goalposts: Sequence[str]) -> RunSeries:
     """The curves of one run. goalposts: ids that `trials` lists, in this order."""
     steps = reader.steps()
+    accepted = {
+        step: [(node.message, node.program) for node in nodes]
+        for step, nodes in groupby(reader.accepted(), key=lambda node: node.summary.step)
+    }
     return RunSeries(
-        validation=_over_cost(steps, lambda m: m.get("eval/validation/pass@1"), before=True),
+        validation=_over_cost(steps, lambda s: s.metrics.get("eval/validation/pass@1"), True),
         acceptance=_over_cost(steps, _acceptance),
-        depth=_over_cost(steps, _depth),
-        dissimilarity=_dissimilarity(reader),
+        depth=_over_cost(steps, lambda s: _mean_of(s, [f"{stage}/size" for stage in Stage])),
+        rare=_over_cost(steps, lambda s: _rare_share(accepted.get(s.step, []))),
+        teacher=_over_cost(
+            steps, lambda s: _mean_of(s, [f"teacher/reward/{stage}" for stage in Stage])
+        ),
+        student=_over_cost(
+            steps, lambda s: _mean_of(s, [f"student/correct/{kind}" for kind in TaskKind])
+        ),
+        dissimilarity=_dissimilarity(accepted),
         trials=_trials(reader, goalposts),
     )
 
@@ -70,42 +94,48 @@ def mean_series(curves: Sequence[Series], points: int = 60) -> tuple[np.ndarray,
 
 def _over_cost(
     steps: Sequence[StepSummary],
-    value: Callable[[Metrics], float | None],
+    value: Callable[[StepSummary], float | None],
     before: bool = False,
 ) -> Series:
     """y of each step that has one; x counts rollouts before or after that step."""
     spent, xs, ys = Spent(), [], []
     for step in steps:
         after = spent.after(step.seconds, step.metrics)
-        y = value(step.metrics)
-        if y is not None:
+        y = value(step)
+        if y is not None and math.isfinite(y):
             xs.append(float((spent if before else after).student_rollouts))
-            ys.append(float(y))
+            ys.append(round(float(y), 5))
         spent = after
     return Series(tuple(xs), tuple(ys))
 
 
-def _acceptance(metrics: Metrics) -> float | None:
-    written = metrics.get("propose/written")
-    return metrics["propose/accepted"] / written if written else None
+def _acceptance(step: StepSummary) -> float | None:
+    written = step.metrics.get("propose/written")
+    return step.metrics["propose/accepted"] / written if written else None
 
 
-def _depth(metrics: Metrics) -> float | None:
-    sizes = [metrics[f"{stage}/size"] for stage in Stage if f"{stage}/size" in metrics]
-    return sum(sizes) / len(sizes) if sizes else None
+def _mean_of(step: StepSummary, names: Sequence[str]) -> float | None:
+    """Mean of those of the metrics that the step has; a stage without proposals has none."""
+    values = [step.metrics[name] for name in names if name in step.metrics]
+    values = [value for value in values if math.isfinite(value)]
+    return fmean(values) if values else None
 
 
-def _dissimilarity(reader: RunReader) -> Series:
+def _rare_share(accepted: Sequence[Text]) -> float | None:
+    shares = [share for _, program in accepted if (share := rare_share(program)) is not None]
+    return fmean(shares) if shares else None
+
+
+def _dissimilarity(accepted: Mapping[int, Sequence[Text]]) -> Series:
     index = NoveltyIndex(HashEmbedder())
     xs, ys = [], []
-    for step, nodes in groupby(reader.accepted(), key=lambda node: node.summary.step):
-        batch = list(nodes)
-        vectors = index.vectors([(node.message, node.program) for node in batch])
+    for step, batch in accepted.items():
+        vectors = index.vectors(batch)
         if index.ids:
             xs.append(float(step))
-            ys.append(index.mean_dissimilarity(vectors))
-        for node, vector in zip(batch, vectors, strict=True):
-            index.add(node.summary.id, vector)
+            ys.append(round(index.mean_dissimilarity(vectors), 5))
+        for number, vector in enumerate(vectors):
+            index.add(f"{step}.{number}", vector)
     return Series(tuple(xs), tuple(ys))
 
 

@@ -1,11 +1,12 @@
 """The study's tables: arms beside each other, and paired differences with their intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from gasp_rl.evals.seeds import SeedEstimate, difference_over_seeds, holm, mean_over_seeds
 from gasp_rl.studies.results import Results
+from gasp_rl.studies.series import Series
 from gasp_rl.studies.study import Selection
 
 
@@ -34,6 +35,29 @@ class ArmRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRow:
+    """pass@k of one arm on the questions of one tag, by label; means over seeds and questions."""
+
+    tag: str
+    arm: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftRow:
+    """What an arm accepted in the first and in the last tenth of its runs, means over seeds.
+
+    None where it accepted nothing, or where a curve has no meaning.
+    """
+
+    arm: str
+    acceptance: tuple[float | None, float | None]
+    depth: tuple[float | None, float | None]
+    rare: tuple[float | None, float | None]
+    dissimilarity: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
     """Second arm minus first in one measure; `adjusted` is Holm's p over the measure's contrasts."""
 
@@ -59,7 +83,7 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
             ArmRow(
                 arm=arm,
                 selection=selection,
-                seeds=tuple(r.run.seed for r in runs),
+                seeds=tuple(r.seed for r in runs),
                 steps=tuple(r.chosen[selection].step for r in runs),
                 temperatures=tuple(r.chosen[selection].temperature for r in runs),
                 scores=scores,
@@ -73,6 +97,49 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
             )
         )
     return rows
+
+
+def split_rows(results: Results, selection: Selection, k: int) -> list[SplitRow]:
+    """Each arm on the questions of each tag; none when there is nothing to tell apart."""
+    tags = sorted(set(results.tags))
+    labels = list(dict.fromkeys(results.labels))
+    rows = []
+    for tag in tags if len(tags) > 1 else ():
+        for arm in results.arms:
+            found = {label: results.scores_SQ(arm, selection, [label], k, tag) for label in labels}
+            scores = {label: float(s.mean()) for label, s in found.items() if s.size}
+            rows.append(SplitRow(tag=tag, arm=arm, scores=scores))
+    return rows
+
+
+def drift_rows(results: Results) -> list[DriftRow]:
+    """How each arm's curriculum began and ended; arms without one are left out."""
+    rows = []
+    for arm in results.arms:
+        series = [run.series for run in results.of(arm)]
+        if any(s.acceptance.x for s in series):
+            rows.append(
+                DriftRow(
+                    arm=arm,
+                    acceptance=_ends([s.acceptance for s in series]),
+                    depth=_ends([s.depth for s in series]),
+                    rare=_ends([s.rare for s in series]),
+                    dissimilarity=_ends([s.dissimilarity for s in series]),
+                )
+            )
+    return rows
+
+
+def _ends(curves: Sequence[Series]) -> tuple[float | None, float | None]:
+    """Mean over curves of the mean of their first and of their last tenth."""
+    found = [curve.y for curve in curves if curve.y]
+    if not found:
+        return None, None
+    tenths = [max(1, len(y) // 10) for y in found]
+    return (
+        fmean(fmean(y[:n]) for y, n in zip(found, tenths, strict=True)),
+        fmean(fmean(y[-n:]) for y, n in zip(found, tenths, strict=True)),
+    )
 
 
 def contrasts(results: Results, selection: Selection) -> list[Contrast]:

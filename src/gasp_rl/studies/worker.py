@@ -14,6 +14,7 @@ from gasp_rl.methods.loop import resume, train
 from gasp_rl.store.progress import LinesOnly
 from gasp_rl.store.run import RunStore
 from gasp_rl.studies.measure import measure_run
+from gasp_rl.studies.measured import measured_file, write_measured
 from gasp_rl.studies.study import Plan, Run, read_plan, run_folder
 
 
@@ -40,7 +41,7 @@ def advance(plan: Plan, run: Run, folder: Path) -> None:
             RunStore.create(run.config, path).close()
     elif run.train and not _has_ended(path):
         resume(path, progress=LinesOnly())
-    measure_run(path, plan.study, LinesOnly())
+    write_measured(measured_file(folder, run), measure_run(path, run, plan.study, LinesOnly()))
 
 
 def _has_ended(path: Path) -> bool:
