@@ -31,6 +31,7 @@ from gasp_rl.studies.study import (
     parse_study,
     read_plan,
     study_names,
+    wanted_runs,
     write_plan,
 )
 
@@ -195,8 +196,11 @@ def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None
     folder = whole[1]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
     said: list[str] = []
-    run_study(read_plan(folder), folder, 2, said.append)
-    assert said == ["tiny: 4 runs, 0 to do, 2 at a time"]
+    plan = read_plan(folder)
+    run_study(plan, folder, 2, said.append)
+    only = wanted_runs(plan, ["gasp"], [1])
+    assert [s.run.name for s in run_study(plan, folder, 2, said.append, only)] == ["gasp-s1"]
+    assert said == [f"tiny: {n} runs, 0 to do, 2 at a time" for n in (4, 1)]
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
     with pytest.raises(ConfigError, match="begun with other settings"):
         write_plan(tiny(budget={"student_rollouts": 41}), folder)
@@ -232,6 +236,16 @@ def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fail
     assert facts(run) == facts(whole[1] / "runs" / "gasp-s0")
     write_study_report(plan, tmp_path)
     assert "without nowhere-s0 (failed)" in (tmp_path / "report.md").read_text()
+
+
+def test_arms_and_seeds_can_be_picked() -> None:
+    plan = tiny()
+    assert [run.name for run in wanted_runs(plan, ["gasp"], [])] == ["gasp-s0", "gasp-s1"]
+    assert [run.name for run in wanted_runs(plan, [], [1])] == ["base-s1", "gasp-s1"]
+    assert wanted_runs(plan, [], []) == list(plan.runs)
+    for arms, seeds, wrong in ((["gaps"], [], "gaps"), ([], [7], "7")):
+        with pytest.raises(ConfigError, match=f"no {wrong}; it has"):
+            wanted_runs(plan, arms, seeds)
 
 
 def has_a_step(run: Path) -> bool:

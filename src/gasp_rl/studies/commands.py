@@ -26,19 +26,25 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at once; else one for each core.")
     ] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(help="Only this arm for now; repeat for more.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Only this seed for now; repeat for more.")
+    ] = None,
 ) -> None:
     """Train and measure every run of a study; run it again to continue where it stopped."""
     from gasp_rl.studies.report import write_study_report
     from gasp_rl.studies.schedule import run_study
-    from gasp_rl.studies.study import load_study, make_plan, write_plan
+    from gasp_rl.studies.study import load_study, make_plan, wanted_runs, write_plan
 
     written, recipes = load_study(study)
     plan = make_plan(written, recipes)
+    wanted = wanted_runs(plan, arm or [], seed or [])
     folder = dir or Path("studies") / written.name
     write_plan(plan, folder)
-    ended = run_study(
-        plan, folder, jobs or len(os.sched_getaffinity(0)), lambda text: print(text, flush=True)
-    )
+    jobs = jobs or len(os.sched_getaffinity(0))
+    ended = run_study(plan, folder, jobs, lambda text: print(text, flush=True), wanted)
     for path in write_study_report(plan, folder):
         print(f"wrote {path}")
     failed = [state.run.name for state in ended if state.stage != "done"]

@@ -178,9 +178,10 @@ def _counts(
 ) -> Counts:
     test = {row.question: row for row in rows if _shown(row) == shown}
     tries = {a.goalpost: a for a in fresh if _shown(a) == shown}
+    totals = [row.total for row in test.values()] + [a.total for a in tries.values()]
     return Counts(
         shown=shown,
-        samples=min(row.total for row in (*test.values(), *tries.values())),
+        samples=min(totals),
         test=tuple(test[q].correct for q in questions),
         goalposts=tuple(tries[g].correct for g in goalposts),
     )

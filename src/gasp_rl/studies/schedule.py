@@ -33,21 +33,28 @@ class RunState:
     detail: str = ""
 
 
-def run_study(plan: Plan, folder: Path, jobs: int, say: Callable[[str], None]) -> list[RunState]:
-    """Bring every run of a planned study to its end; returns how each ended.
+def run_study(
+    plan: Plan,
+    folder: Path,
+    jobs: int,
+    say: Callable[[str], None],
+    wanted: Sequence[Run] | None = None,
+) -> list[RunState]:
+    """Bring the wanted runs of a planned study, else all, to their end; returns how each ended.
 
     A run that fails is reported and stops no other. Ctrl-C asks the runs to finish their step.
     Raises `StoreError` when another process works on the study.
     """
+    runs = plan.runs if wanted is None else wanted
     lock = RunLock(folder)
     try:
         _forget_failures(folder)
-        waiting = [run for run in plan.runs if state_of(plan, run, folder).stage != "done"]
-        say(f"{plan.study.name}: {len(plan.runs)} runs, {len(waiting)} to do, {jobs} at a time")
+        waiting = [run for run in runs if state_of(plan, run, folder).stage != "done"]
+        say(f"{plan.study.name}: {len(runs)} runs, {len(waiting)} to do, {jobs} at a time")
         _Schedule(plan, folder, jobs, say).run(waiting)
     finally:
         lock.release()
-    return [state_of(plan, run, folder) for run in plan.runs]
+    return [state_of(plan, run, folder) for run in runs]
 
 
 class _Schedule:

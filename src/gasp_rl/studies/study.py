@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -149,6 +149,25 @@ def make_plan(study: Study, folder: Path = Path()) -> Plan:
         engine = config.engine.model_copy(update={"threads": config.engine.threads or 1})
         configs[arm.name] = config.model_copy(update={"budget": study.budget, "engine": engine})
     return _plan(study, configs)
+
+
+def wanted_runs(plan: Plan, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """The plan's runs of these arms and seeds; of all where none is named.
+
+    Raises `ConfigError` for an arm or a seed that the study has not.
+    """
+    known = [arm.name for arm in plan.study.arms]
+    for named, there in ((arms, known), (seeds, plan.study.seeds)):
+        for one in named:
+            if one not in there:
+                raise ConfigError(
+                    f"study {plan.study.name} has no {one}; it has {', '.join(map(str, there))}"
+                )
+    return [
+        run
+        for run in plan.runs
+        if (not arms or run.arm in arms) and (not seeds or run.seed in seeds)
+    ]
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
