@@ -51,6 +51,9 @@ class StoreConfig(Section):
     """Also keep the checkpoint of each step that this divides; 0: none."""
     keep_rollouts: bool = True
     """Keep every completion's text in the run's database."""
+    trace_tokens: int = Field(100_000, ge=0)
+    """Tokens of a step that keep their log-probabilities, so that the explorer can colour them: those
+    of whole completions, trained ones first. About 7 bytes each; 0: none."""
 
 
 class BudgetConfig(Section):

@@ -128,7 +128,8 @@ class Teacher:
         )
         prompts = [request.prompt for request in requests]
         engine = self.engine or self.student.engine
-        groups = sample_texts(engine, prompts, settings.proposals_per_prompt, params)
+        with self.student.watch.part("sampling"):
+            groups = sample_texts(engine, prompts, settings.proposals_per_prompt, params)
         return [
             Proposal(request=request, completion=completion, text=text)
             for request, group in zip(requests, groups, strict=True)

@@ -202,7 +202,8 @@ class Azr:
         advantages = trr([e.reward for e in experiences], lengths, groups, weighting)
         if self.config.azr.equal_blocks:
             advantages = advantages * block_weights(lengths, groups)
-        metrics = update(self.student.engine, experiences, advantages, self.config)
+        with self.student.watch.part("training"):
+            metrics = update(self.student.engine, experiences, advantages, self.config)
         journal.updated(experiences, advantages, metrics)
 
 

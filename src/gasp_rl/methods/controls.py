@@ -15,6 +15,7 @@ from gasp_rl.evals.policy import Policy, best_temperature
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.miniature import assets
 from gasp_rl.rng import seed_for
+from gasp_rl.roles.student import pass_rate
 from gasp_rl.store.progress import Progress
 from gasp_rl.store.records import EvalRecord, GoalpostAttempt
 from gasp_rl.store.run import RunStore
@@ -29,12 +30,16 @@ VALIDATION_PER_LABEL = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One policy's samples on the test questions and on the goalposts."""
+    """One policy's samples on the test questions and on the goalposts.
+
+    solutions: the first right completion at each goalpost, None where there is none.
+    """
 
     name: str
     temperature: float
     test: Sequence[PassRate]
     goalposts: Sequence[PassRate]
+    solutions: Sequence[str | None] = ()
 
     @property
     def solved(self) -> PassRate:
@@ -136,8 +141,14 @@ def measure_at(
     progress.say(f"{name}: {n} samples of {len(test)} test questions at {temperature}")
     rates = policy.pass_rates(test, n, seed) if test else []
     progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
-    goalposts = policy.pass_rates(session.goalposts, n, seed_for(seed, 0, "goalposts"))
-    return Measured(name=name, temperature=temperature, test=rates, goalposts=goalposts)
+    groups = policy.attempts(session.goalposts, n, seed_for(seed, 0, "goalposts"))
+    return Measured(
+        name=name,
+        temperature=temperature,
+        test=rates,
+        goalposts=[pass_rate(group) for group in groups],
+        solutions=[next((a.text for a in group if a.right), None) for group in groups],
+    )
 
 
 def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
@@ -163,6 +174,7 @@ def commit_measured(
             total=rate.total,
             temperature=measured.temperature,
             label=question.difficulty,
+            tags=question.tags,
         )
         for question, rate in zip(test, measured.test, strict=True)
     ]
@@ -174,7 +186,10 @@ def commit_measured(
             correct=rate.correct,
             total=rate.total,
             temperature=measured.temperature,
+            solution=solution,
         )
-        for goalpost, rate in zip(session.goalposts, measured.goalposts, strict=True)
+        for goalpost, rate, solution in zip(
+            session.goalposts, measured.goalposts, measured.solutions, strict=True
+        )
     ]
     store.commit_evals(evals, attempts)

@@ -214,7 +214,8 @@ class Gasp:
             groups,
             self.config.advantage.weighting,
         )
-        metrics = update(other or self.student.engine, experiences, advantages, self.config)
+        with self.student.watch.part("training"):
+            metrics = update(other or self.student.engine, experiences, advantages, self.config)
         if other is not None:
             metrics = {f"{Role.TEACHER}/{name}": value for name, value in metrics.items()}
         journal.updated(experiences, advantages, metrics)

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from gasp_rl.curriculum.proposals import Proposal
+from gasp_rl.engines.pieces import Pieces
 from gasp_rl.engines.protocol import Completion
 from gasp_rl.methods.update import Experience
 from gasp_rl.roles.student import Attempt
+from gasp_rl.stopwatch import Stopwatch
 from gasp_rl.store.progress import Progress
 from gasp_rl.store.records import (
     EvalRecord,
@@ -22,6 +24,7 @@ from gasp_rl.store.records import (
     RolloutRecord,
     StepRecord,
     TaskRecord,
+    TokenTrace,
     proposal_id,
     rollout_id,
 )
@@ -30,11 +33,27 @@ from gasp_rl.types import Finish, Metrics, Outcome, PassRate, Rejection, Role, S
 
 
 class Journal:
-    """One step's records. Ids depend on step, stage and order alone, so equal runs have equal ids."""
+    """One step's records. Ids depend on step, stage and order alone, so equal runs have equal ids.
 
-    def __init__(self, step: int, progress: Progress) -> None:
+    watch: what times the parts of the work; phases are divided by it.
+    pieces, trace_tokens: what cuts texts into tokens, and how many tokens of the step keep their
+    log-probabilities (see `store.trace_tokens`).
+    """
+
+    def __init__(
+        self,
+        step: int,
+        progress: Progress,
+        watch: Stopwatch | None = None,
+        pieces: Pieces | None = None,
+        trace_tokens: int = 0,
+    ) -> None:
         self.step = step
         self.progress = progress
+        self._watch = watch or Stopwatch()
+        self._pieces = pieces
+        self._trace_tokens = trace_tokens
+        self._completions: dict[str, Completion] = {}
         self.evals: list[EvalRecord] = []
         self.goalpost_attempts: list[GoalpostAttempt] = []
         self.metrics: Metrics = {}
@@ -49,11 +68,13 @@ class Journal:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase and tell whoever watches."""
+        """Time a phase and the parts of it, and tell whoever watches."""
         self.progress.start_phase(name)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), self._watch.seconds()
         yield
         self._seconds[name] += time.perf_counter() - start
+        for part, seconds in self._watch.since(before).items():
+            self._seconds[f"{name}/{part}"] += seconds
 
     def proposals(self, proposals: Sequence[Proposal]) -> list[str]:
         """Note one round of proposals with their probes; returns their ids in order."""
@@ -62,6 +83,7 @@ class Journal:
             stage = proposal.request.stage
             id = proposal_id(self.step, stage, self._next(f"id/{stage}"))
             self._proposals[id] = _proposal_record(id, self.step, proposal)
+            self._completions[id] = proposal.completion
             self._count_completion(proposal.completion)
             if proposal.asked is not None and proposal.probes:
                 group = f"{id}/probe"
@@ -129,11 +151,13 @@ class Journal:
             | {name: float(np.mean(values)) for name, values in sorted(self._updates.items())}
             | self.metrics
         )
+        self._keep_traces()
         return StepRecord(
             step=self.step,
             seconds=time.perf_counter() - self._started - self._seconds["eval"],
             version=version,
             metrics={k: v for k, v in metrics.items() if math.isfinite(v)},
+            times=self._times(),
             state=b"",
             proposals=list(self._proposals.values()),
             rollouts=list(self._rollouts.values()),
@@ -142,9 +166,36 @@ class Journal:
             goalpost_attempts=self.goalpost_attempts,
         )
 
-    def times(self) -> Metrics:
-        """Seconds of each phase: the one part of the metrics that no seed decides."""
+    def _times(self) -> Metrics:
+        """Seconds of each phase and of its parts: what no seed decides."""
         return {f"time/{name}": seconds for name, seconds in self._seconds.items()}
+
+    def _keep_traces(self) -> None:
+        """Tokens with log-probabilities of whole completions, trained ones first, until the step's
+        share is used up: they cannot be compressed, and a long completion has thousands."""
+        if self._pieces is None:
+            return
+        left = self._trace_tokens
+        for id in sorted(self._completions, key=lambda id: self._written(id).advantage is None):
+            completion, record = self._completions[id], self._written(id)
+            left -= len(completion.tokens_T)
+            if left < 0:
+                break
+            ends = self._pieces.ends(completion.tokens_T, record.completion)
+            if ends is not None:
+                self._keep_trace(
+                    id,
+                    TokenTrace(ids=completion.tokens_T, logprobs=completion.logprobs_T, ends=ends),
+                )
+
+    def _written(self, id: str) -> ProposalRecord | RolloutRecord:
+        return self._proposals[id] if id in self._proposals else self._rollouts[id]
+
+    def _keep_trace(self, id: str, trace: TokenTrace) -> None:
+        if id in self._proposals:
+            self._proposals[id] = replace(self._proposals[id], trace=trace)
+        else:
+            self._rollouts[id] = replace(self._rollouts[id], trace=trace)
 
     def _next(self, counter: str) -> int:
         self._counts[counter] += 1
@@ -187,6 +238,7 @@ class Journal:
                 origin=origin,
                 detail=attempt.judgement.detail,
             )
+            self._completions[id] = attempt.completion
             self._count_completion(attempt.completion)
             self._counts["timeouts"] += attempt.judgement.detail.startswith("TIMEOUT")
             ids.append(id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gasp_rl.config import Config, override_config
 from gasp_rl.curriculum.lineage import Node
+from gasp_rl.engines.pieces import Pieces
 from gasp_rl.engines.protocol import Engine
 from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.evals.policy import Policy
@@ -111,18 +112,19 @@ def _run(
     progress.start_run(config.name, config.steps, done)
     attempts = store.reader.goalpost_attempts()
     reached = {a.goalpost for a in attempts if a.correct and a.policy == TRAINED}
+    watch, pieces = session.student.watch, Pieces(session.student.engine.tokenizer)
+    traces = config.store.trace_tokens if config.store.keep_rollouts else 0
     try:
         for step in range(done + 1, config.steps + 1):
             if spent.exhausts(config.budget):
                 break
-            journal = Journal(step, progress)
+            journal = Journal(step, progress, watch, pieces, traces)
             if config.eval.every and step % config.eval.every == 0:
                 _trial(session, step, journal, reached)
             record = _with_state(session.method.step(step, journal), session)
             record = _counted(record, session, reached)
             store.commit_step(record)
-            times = journal.times()
-            progress.step_committed(step, record.seconds, {**record.metrics, **times})
+            progress.step_committed(step, record.seconds, {**record.metrics, **record.times})
             if step == WARM and (line := beside_plan(config, record.metrics)):
                 progress.say(line)
             spent = spent.after(record.seconds, record.metrics)
@@ -284,6 +286,7 @@ def _eval_records(
             total=rate.total,
             temperature=temperature,
             label=question.difficulty,
+            tags=question.tags,
             pass_at={1: rate.value},
         )
         for question, rate in zip(questions, rates, strict=True)

@@ -50,6 +50,7 @@ class Rlvr:
                 [e.reward for e in experiences],
                 [q.id for q, group in zip(questions, groups, strict=True) for _ in group],
             )
-            metrics = update(self.student.engine, experiences, advantages, self.config)
+            with self.student.watch.part("training"):
+                metrics = update(self.student.engine, experiences, advantages, self.config)
             journal.updated(experiences, advantages, metrics)
         return sum(attempt.right for attempt in flat) / len(flat)

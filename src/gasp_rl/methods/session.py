@@ -32,9 +32,10 @@ from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
 from gasp_rl.sandbox.cluster import open_sandbox
+from gasp_rl.stopwatch import Stopwatch
 from gasp_rl.store.records import StepRecord
 from gasp_rl.tasks import Form, Question, TrainingQuestion
-from gasp_rl.tasks.judge import Judge, RunsJobs
+from gasp_rl.tasks.judge import Judge, RunsJobs, TimedJobs
 
 
 class Method(Protocol):
@@ -70,10 +71,12 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     validation = load_validation(config)
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
-    with open_sandbox(config.sandbox) as sandbox:
+    watch = Stopwatch()
+    with open_sandbox(config.sandbox) as opened:
+        sandbox = TimedJobs(opened, watch)
         engine = engine or _engines(config, folder)
         try:
-            student = Student(engine, prompts, Judge(sandbox))
+            student = Student(engine, prompts, Judge(sandbox), watch)
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
             method: Method
             if config.method.startswith("gasp"):

@@ -1,10 +1,11 @@
 """Student attempts: sample completions for prompts and have them judged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gasp_rl.engines.protocol import Completion, Engine, SamplingParams
 from gasp_rl.roles.prompts import PromptBook
+from gasp_rl.stopwatch import Stopwatch
 from gasp_rl.tasks import Question, Task
 from gasp_rl.tasks.judge import Judge, Judgement
 from gasp_rl.types import Outcome, PassRate, Tokens
@@ -27,11 +28,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """The policy in the role of the student."""
+    """The policy in the role of the student. `watch` times what the whole run spends on it."""
 
     engine: Engine
     prompts: PromptBook
     judge: Judge
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
     def attempt(
         self, tasks: Sequence[Task | Question], n: int, params: SamplingParams
@@ -43,7 +45,8 @@ class Student:
             else self.prompts.student(task)
             for task in tasks
         ]
-        sampled = sample_texts(self.engine, prompts, n, params)
+        with self.watch.part("sampling"):
+            sampled = sample_texts(self.engine, prompts, n, params)
         flat = [
             (task, text) for task, group in zip(tasks, sampled, strict=True) for _, text in group
         ]

@@ -1,4 +1,4 @@
-"""Opening `run.db`: modes, schema version, and SQLite's errors as one sentence."""
+"""Opening `run.db`: modes, schema versions, and SQLite's errors as one sentence."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,8 +9,13 @@ from urllib.parse import quote
 
 from gasp_rl.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
+
+ADDED: dict[int, tuple[tuple[str, str, str], ...]] = {
+    2: (("step", "times", "'{}'"), ("eval", "tags", "'[]'")),
+}
+"""Table, column and default of what each schema version added: all that older databases lack."""
 
 
 @contextmanager
@@ -75,17 +80,47 @@ def open_database(path: Path, *, readonly: bool) -> sqlite3.Connection:
             # write, a finished run is opened as what it is: a file that no one changes.
             connection = _connect(path, "ro", "&immutable=1")
             version = connection.execute("pragma user_version").fetchone()[0]
+        if not 1 <= version <= SCHEMA_VERSION:
+            raise StoreError(
+                f"{path}: schema version {version}, this gasp-rl reads versions 1 to "
+                f"{SCHEMA_VERSION}; open it with the release that wrote it (environment.json "
+                "names it)"
+            )
         # Reading a table's first page finds a truncated or overwritten file now, not later.
-        if version == SCHEMA_VERSION:
-            connection.execute("select count(*) from step").fetchone()
-        if not readonly:
+        connection.execute("select count(*) from step").fetchone()
+        if readonly:
+            _show_as_present(connection, version)
+        else:
             _write_mode(connection)
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{path}: schema version {version}, this gasp-rl reads version {SCHEMA_VERSION}; "
-            "open it with the release that wrote it (environment.json names it)"
-        )
+            _migrate(connection, version)
     return connection
+
+
+def _show_as_present(connection: sqlite3.Connection, version: int) -> None:
+    """An older database reads like a present one: temporary views, in memory, add what it lacks."""
+    connection.execute("pragma temp_store = memory")
+    for table in dict.fromkeys(table for table, _, _ in _lacking(version)):
+        added = [f"{default} as {name}" for of, name, default in _lacking(version) if of == table]
+        columns = ", ".join(["*", *added])
+        connection.execute(f"create temp view {table} as select {columns} from main.{table}")
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an older database that is written to again up to the present schema."""
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("begin immediate")
+    for table, name, default in _lacking(version):
+        column = f"{name} text not null default {default}"
+        connection.execute(f"alter table {table} add column {column}")
+    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    connection.execute("commit")
+
+
+def _lacking(version: int) -> list[tuple[str, str, str]]:
+    """What a database of this version does not have."""
+    later = range(version + 1, SCHEMA_VERSION + 1)
+    return [added for number in later for added in ADDED[number]]
 
 
 def _connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:

@@ -56,10 +56,11 @@ def export_rows(reader: RunReader, what: ExportWhat) -> Iterator[dict[str, Any]]
             yield from (asdict(node) for node in nodes)
     elif what is ExportWhat.METRICS:
         for step in reader.steps():
-            yield {"step": step.step, "seconds": step.seconds, **step.metrics}
+            yield {"step": step.step, "seconds": step.seconds, **step.times, **step.metrics}
     else:
         for row in reader.evals():
-            yield {**asdict(row), "pass_at": {str(k): v for k, v in row.pass_at.items()}}
+            pass_at = {str(k): v for k, v in row.pass_at.items()}
+            yield {**asdict(row), "tags": ", ".join(row.tags), "pass_at": pass_at}
 
 
 def export(reader: RunReader, what: ExportWhat, path: Path, *, force: bool = False) -> int:

@@ -56,7 +56,7 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("rollouts/trained", "count", "completions of the student that were trained on"),
     MetricName("sandbox/timeouts", "share", "programs stopped at a time limit"),
     MetricName("sandbox/seconds_p95", "seconds", "95th percentile of a program's wall time"),
-    MetricName("time/*", "seconds", "wall time of this phase of the step"),
+    MetricName("time/*", "seconds", "wall time of this phase of the step, or of a part of it"),
     MetricName("gpu/memory_peak", "bytes", "largest GPU memory held"),
     MetricName("eval/*", "share", "evaluation of the policy after this step"),
     MetricName("seconds", "seconds", "wall time of the step, without its trial"),

@@ -89,11 +89,17 @@ class RunReader:
     def steps(self, after: int = 0) -> list[StepSummary]:
         """Committed steps later than `after`, in order, with their metrics."""
         rows = self._rows(
-            "select step, attempt, finished, seconds, version, metrics from step"
+            "select step, attempt, finished, seconds, version, metrics, times from step"
             " where step > ? order by step",
             after,
         )
-        return [StepSummary(**{**dict(row), "metrics": json.loads(row["metrics"])}) for row in rows]
+        return [
+            StepSummary(
+                **dict(row)
+                | {"metrics": json.loads(row["metrics"]), "times": json.loads(row["times"])}
+            )
+            for row in rows
+        ]
 
     def state(self, step: int) -> bytes | None:
         """The loop's state after a step; kept where a checkpoint lies, and for the last step."""
@@ -311,7 +317,10 @@ class RunReader:
         return [
             EvalRecord(
                 **dict(row)
-                | {"pass_at": {int(k): v for k, v in json.loads(row["pass_at"]).items()}},
+                | {
+                    "pass_at": {int(k): v for k, v in json.loads(row["pass_at"]).items()},
+                    "tags": tuple(json.loads(row["tags"])),
+                },
             )
             for row in rows
         ]

@@ -167,7 +167,8 @@ class EvalRecord:
 
     policy: whose weights, in words: `base`, `trained`, `base-fresh`.
     step:   the training step of those weights, 0 for the base.
-    label:  the depth or tag by which tables group questions.
+    label:  the depth by which tables group questions.
+    tags:   what else tells questions apart (`constants given`): tables can be split by them.
     pass_at: unbiased pass@k of this question, by k.
     """
 
@@ -179,6 +180,7 @@ class EvalRecord:
     total: int
     temperature: float
     label: str = ""
+    tags: tuple[str, ...] = ()
     pass_at: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -200,6 +202,8 @@ class StepRecord:
     """Everything of one step, committed in one transaction or not at all.
 
     step:  counts from 1 without gaps.
+    times: seconds by phase (`time/lemma`) and by part of a phase (`time/lemma/sampling`): kept apart
+           from the metrics, which a seed decides.
     state: whatever the training loop needs, besides weights, to continue after this step.
     """
 
@@ -208,6 +212,7 @@ class StepRecord:
     version: int
     metrics: Metrics
     state: bytes
+    times: Metrics = field(default_factory=dict)
     proposals: Sequence[ProposalRecord] = ()
     rollouts: Sequence[RolloutRecord] = ()
     tasks: Sequence[TaskRecord] = ()

@@ -35,8 +35,18 @@ def insert_step(
     """All rows of one step; the caller holds the transaction."""
     metrics = json.dumps(record.metrics)
     db.execute(
-        "insert into step values (?, ?, ?, ?, ?, ?, ?)",
-        (record.step, attempt, now, record.seconds, record.version, metrics, record.state),
+        "insert into step (step, attempt, finished, seconds, version, metrics, times, state)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.step,
+            attempt,
+            now,
+            record.seconds,
+            record.version,
+            metrics,
+            json.dumps(record.times),
+            record.state,
+        ),
     )
     for task in record.tasks:
         _insert_task(db, task)
@@ -52,7 +62,8 @@ def insert_evals(
 ) -> None:
     """Evaluation rows; the primary keys make a repeated evaluation replace the earlier one."""
     db.executemany(
-        "insert or replace into eval values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert or replace into eval (benchmark, policy, step, question, label, correct, total,"
+        " temperature, pass_at, tags) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 e.benchmark,
@@ -64,6 +75,7 @@ def insert_evals(
                 e.total,
                 e.temperature,
                 json.dumps(dict(e.pass_at)),
+                json.dumps(e.tags),
             )
             for e in evals
         ],
@@ -218,6 +230,6 @@ def _insert_completion(
             cursor.lastrowid,
             pack_text(completion) if keep_text else None,
             pack_text(detail) if detail else None,
-            pack_trace(trace) if trace else None,
+            pack_trace(trace) if trace and keep_text else None,
         ),
     )

@@ -131,7 +131,7 @@ class RunStore:
                 f"update step set state = null where step < ? and step not in ({marks})",
                 (record.step, *kept),
             )
-        line = _metrics_line(record.step, record.seconds, record.metrics)
+        line = _metrics_line(record.step, record.seconds, {**record.times, **record.metrics})
         with clear_errors(self._database), self._metrics_file.open("a", encoding="utf-8") as file:
             file.write(line)
 
@@ -202,7 +202,8 @@ class RunStore:
         with clear_errors(self._metrics_file):
             with temporary.open("w", encoding="utf-8") as file:
                 for step in self.reader.steps():
-                    file.write(_metrics_line(step.step, step.seconds, step.metrics))
+                    metrics = {**step.times, **step.metrics}
+                    file.write(_metrics_line(step.step, step.seconds, metrics))
             temporary.replace(self._metrics_file)
 
     def _note(self, key: str, value: str) -> None:

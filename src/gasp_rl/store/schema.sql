@@ -1,4 +1,4 @@
--- Schema 1 of run.db. Text that a model wrote is always inside a blob (see codec.py), so that no
+-- Schema 2 of run.db. Text that a model wrote is always inside a blob (see codec.py), so that no
 -- sequence of characters can upset SQLite or a reader; the other columns are ours.
 
 create table info (key text primary key, value text not null);
@@ -10,7 +10,8 @@ create table step (
   seconds real not null,
   version integer not null,
   metrics text not null,           -- JSON
-  state blob                       -- kept for the last step and for steps with a checkpoint
+  state blob,                      -- kept for the last step and for steps with a checkpoint
+  times text not null default '{}' -- JSON: seconds by phase and part; no seed decides them
 );
 
 create table goalpost (id text primary key, source text not null, question blob not null);
@@ -97,7 +98,8 @@ create table eval (
   total integer not null,
   temperature real not null,
   pass_at text not null,           -- JSON: k to pass@k
+  tags text not null default '[]', -- JSON: what else tells questions apart
   primary key (benchmark, policy, step, temperature, question)
 );
 
-pragma user_version = 1;
+pragma user_version = 2;

@@ -1,6 +1,6 @@
 """What readers get: summaries for lists and details for one thing. Plain frozen dataclasses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gasp_rl.store.records import TokenTrace
 from gasp_rl.types import Example, Metrics, PassRate
@@ -8,7 +8,10 @@ from gasp_rl.types import Example, Metrics, PassRate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSummary:
-    """One committed step. `finished` is in seconds since the epoch, `attempt` counts restarts."""
+    """One committed step. `finished` is in seconds since the epoch, `attempt` counts restarts.
+
+    times: seconds by phase and part, as `time/lemma/sampling`; empty in runs of schema 1.
+    """
 
     step: int
     attempt: int
@@ -16,6 +19,7 @@ class StepSummary:
     seconds: float
     version: int
     metrics: Metrics
+    times: Metrics = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

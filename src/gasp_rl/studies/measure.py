@@ -106,6 +106,7 @@ def _try_candidate(
                 total=rate.total,
                 temperature=shown.temperature,
                 label=question.difficulty,
+                tags=question.tags,
             )
             for question, rate in zip(session.validation, rates, strict=True)
         ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gasp_rl.sandbox import Job, Result
+from gasp_rl.stopwatch import Stopwatch
 from gasp_rl.tasks.kinds import Induction, Task
 from gasp_rl.tasks.question import Question
 from gasp_rl.types import Outcome
@@ -18,6 +19,18 @@ class RunsJobs(Protocol):
     """The part of the sandbox that judging needs."""
 
     def map(self, jobs: Sequence[Job]) -> list[Result]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TimedJobs:
+    """A sandbox whose time is noted as `judging`."""
+
+    sandbox: RunsJobs
+    watch: Stopwatch
+
+    def map(self, jobs: Sequence[Job]) -> list[Result]:
+        with self.watch.part("judging"):
+            return self.sandbox.map(jobs)
 
 
 @dataclass(frozen=True, slots=True)

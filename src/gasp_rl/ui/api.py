@@ -104,10 +104,10 @@ def _controls(reader: RunReader) -> str:
 
 
 def steps(reader: RunReader, after: int = 0) -> list[dict[str, Any]]:
-    """Steps later than `after` with their metrics, `seconds` and `group/dead` among them."""
+    """Steps later than `after` with their metrics; `seconds`, `time/*` and `group/dead` with them."""
     rows = []
     for step in reader.steps(after):
-        metrics = {**step.metrics, "seconds": step.seconds}
+        metrics = {**step.metrics, **step.times, "seconds": step.seconds}
         if {"group/all_right", "group/all_wrong"} <= metrics.keys():
             metrics["group/dead"] = metrics["group/all_right"] + metrics["group/all_wrong"]
         rows.append({"step": step.step, "attempt": step.attempt, "metrics": plain(metrics)})

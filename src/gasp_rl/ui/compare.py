@@ -11,6 +11,7 @@ import numpy as np
 from gasp_rl.errors import StoreError
 from gasp_rl.rng import rng
 from gasp_rl.store.reader import RunReader
+from gasp_rl.store.records import EvalRecord
 from gasp_rl.ui.safe import one_line
 
 RESAMPLES = 2000
@@ -27,9 +28,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """Mean difference of two runs over the questions that both answered, with a 95% interval."""
+    """Mean difference of two runs over the questions that both answered, with a 95% interval.
+
+    tag: which of them, where tags tell questions apart; empty for all.
+    """
 
     benchmark: str
+    tag: str
     first: str
     second: str
     questions: int
@@ -101,7 +106,8 @@ def comparison_text(comparison: Comparison) -> str:
     ]
     if comparison.paired:
         lines = [
-            f"  {one_line(p.benchmark)}: {one_line(p.second)} - {one_line(p.first)} "
+            f"  {one_line(p.benchmark)}{f', {one_line(p.tag)}' if p.tag else ''}: "
+            f"{one_line(p.second)} - {one_line(p.first)} "
             f"= {p.mean:+.4f} [{p.low:+.4f}, {p.high:+.4f}] over {p.questions} questions"
             for p in comparison.paired
         ]
@@ -133,34 +139,48 @@ def group_by_config(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def paired_differences(readers: Sequence[RunReader]) -> list[PairedDifference]:
-    """Each later run against the first, by benchmark, at each run's last evaluation.
+    """Each later run against the first, by benchmark, at each run's last evaluation; where tags tell
+    a benchmark's questions apart, also for the questions of each tag.
 
     The interval is a bootstrap over questions (2,000 resamples, fixed seed), so it speaks of the
     questions and not of the training seed.
     """
     results = [_last_results(reader) for reader in readers]
+    first, tags = readers[0].path.name, question_tags(readers[0].evals())
     rows = []
     for reader, result in list(zip(readers, results, strict=True))[1:]:
         for benchmark in sorted(set(results[0]) & set(result)):
-            first, second = results[0][benchmark], result[benchmark]
-            common = sorted(set(first) & set(second))
-            if not common:
-                continue
-            gaps = np.array([second[q] - first[q] for q in common])
-            draws = rng(0, 0, "compare").integers(0, len(gaps), (RESAMPLES, len(gaps)))
-            low, high = np.quantile(gaps[draws].mean(axis=1), [0.025, 0.975])
-            rows.append(
-                PairedDifference(
-                    benchmark=benchmark,
-                    first=readers[0].path.name,
-                    second=reader.path.name,
-                    questions=len(common),
-                    mean=float(gaps.mean()),
-                    low=float(low),
-                    high=float(high),
+            before, after = results[0][benchmark], result[benchmark]
+            common = sorted(set(before) & set(after))
+            for tag in ["", *sorted({tags.get((benchmark, q), "") for q in common} - {""})]:
+                chosen = [q for q in common if tag in ("", tags.get((benchmark, q)))]
+                if not chosen:
+                    continue
+                gaps = np.array([after[q] - before[q] for q in chosen])
+                draws = rng(0, 0, "compare").integers(0, len(gaps), (RESAMPLES, len(gaps)))
+                low, high = np.quantile(gaps[draws].mean(axis=1), [0.025, 0.975])
+                rows.append(
+                    PairedDifference(
+                        benchmark=benchmark,
+                        tag=tag,
+                        first=first,
+                        second=reader.path.name,
+                        questions=len(gaps),
+                        mean=float(gaps.mean()),
+                        low=float(low),
+                        high=float(high),
+                    )
                 )
-            )
     return rows
+
+
+def question_tags(rows: Sequence[EvalRecord]) -> dict[tuple[str, str], str]:
+    """(benchmark, question) -> its tags in one text, of benchmarks whose questions differ in them."""
+    tags = {(row.benchmark, row.question): ", ".join(row.tags) for row in rows}
+    kinds: dict[str, set[str]] = {}
+    for (benchmark, _), tag in tags.items():
+        kinds.setdefault(benchmark, set()).add(tag)
+    return {key: tag for key, tag in tags.items() if len(kinds[key[0]]) > 1}
 
 
 def _last_results(reader: RunReader) -> dict[str, dict[str, float]]:

@@ -108,7 +108,9 @@ def _page_within(readers: Sequence[RunReader], limit: int) -> str:
 
 
 def _report_data(readers: Sequence[RunReader], selection: Selection) -> dict[str, Any]:
-    metrics = sorted({name for r in readers for step in r.steps() for name in step.metrics})
+    metrics = sorted(
+        {name for r in readers for step in r.steps() for name in {**step.metrics, **step.times}}
+    )
     data: dict[str, Any] = {
         "names": api.names(metrics),
         "runs": {reader.path.name: _run_data(reader, selection) for reader in readers},

@@ -230,7 +230,7 @@ def _runs(readers: Readers) -> list[dict[str, Any]]:
 
 def _names(readers: Readers, request: Request) -> dict[str, Any]:
     steps = readers.get(request.query_params.get("run", "")).steps()
-    return api.names(sorted({name for step in steps for name in step.metrics}))
+    return api.names(sorted({name for step in steps for name in {**step.metrics, **step.times}}))
 
 
 def _compare(readers: Readers, request: Request) -> dict[str, Any]:

@@ -1,15 +1,23 @@
 """A run's facts without its texts: what report.json holds and report.md says."""
 
+import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from gasp_rl.evals.passk import pass_at_k
 from gasp_rl.store.names import HEADLINE
 from gasp_rl.store.reader import RunReader
+from gasp_rl.store.records import EvalRecord
+from gasp_rl.store.views import StepSummary
 from gasp_rl.types import PassRate, Rejection, Stage
 from gasp_rl.ui import api
+from gasp_rl.ui.compare import question_tags
 from gasp_rl.ui.safe import one_line
 from gasp_rl.ui.status import status
+
+COUNTED_K = (1, 20)
+"""pass@k that the counts of any evaluation give, where it has as many samples."""
 
 _HEADS = {Stage.LEMMA: "lemmas", Stage.LIFT: "lifts"}
 
@@ -24,6 +32,7 @@ def run_summary(reader: RunReader) -> dict[str, Any]:
         "config": reader.config(),
         "environment": {k: environment.get(k) for k in ("python", "platform", "cpu", "gpu", "git")},
         "last": {k: steps[-1]["metrics"].get(k) for k in HEADLINE} if steps else {},
+        "seconds": time_by_phase(reader.steps()),
         "funnel": api.plain(reader.funnel()),
         "evals": _eval_table(reader),
         "goalposts": [
@@ -38,6 +47,15 @@ def run_summary(reader: RunReader) -> dict[str, Any]:
             for g in reader.goalposts()
             if g.is_goalpost
         ],
+    }
+
+
+def time_by_phase(steps: Sequence[StepSummary]) -> dict[str, float]:
+    """Mean seconds of a step by phase and part, over all steps; empty where none were kept."""
+    names = dict.fromkeys(name for step in steps for name in step.times)
+    return {
+        name.removeprefix("time/"): sum(s.times.get(name, 0.0) for s in steps) / len(steps)
+        for name in names
     }
 
 
@@ -79,12 +97,16 @@ def _run_markdown(run: Mapping[str, Any]) -> str:
         f"Health: {state['health']}."
     )
     parts.append(_table(["metric", "last"], [[k, _number(v)] for k, v in run["last"].items()]))
+    if run["seconds"]:
+        rows = [[k, _number(v)] for k, v in run["seconds"].items()]
+        parts.append(_table(["where the time goes", "seconds a step"], rows))
     parts.append(_funnel_markdown(run["funnel"]))
     if run["evals"]:
         last = max(e["step"] for e in run["evals"])
         rows = [
             [
                 e["benchmark"],
+                e["tag"] or "all",
                 e["policy"],
                 str(e["step"]),
                 e["label"],
@@ -95,7 +117,7 @@ def _run_markdown(run: Mapping[str, Any]) -> str:
             for e in run["evals"]
             if e["step"] in (0, last)
         ]
-        heads = ["benchmark", "policy", "step", "label", "questions", "share right", "pass@k"]
+        heads = ["benchmark", "questions", "policy", "step", "label", "n", "right", "pass@k"]
         parts.append(_table(heads, rows))
     solved = [g for g in run["goalposts"] if g["solved"]]
     if solved:
@@ -114,11 +136,14 @@ def _run_markdown(run: Mapping[str, Any]) -> str:
 
 
 def _eval_table(reader: RunReader) -> list[dict[str, Any]]:
-    """Means over questions by benchmark, policy, step, temperature and label."""
-    groups: dict[tuple[str, str, int, float, str], list[Any]] = {}
-    for row in reader.evals():
+    """Means over questions by benchmark, policy, step, temperature, label and tag (empty: all)."""
+    groups: dict[tuple[str, str, int, float, str, str], list[EvalRecord]] = {}
+    rows = reader.evals()
+    tags = question_tags(rows)
+    for row in rows:
         key = (row.benchmark, row.policy, row.step, row.temperature, row.label)
-        groups.setdefault(key, []).append(row)
+        for tag in {"", tags.get((row.benchmark, row.question), "")}:
+            groups.setdefault((*key, tag), []).append(row)
     return [
         {
             "benchmark": key[0],
@@ -126,15 +151,32 @@ def _eval_table(reader: RunReader) -> list[dict[str, Any]]:
             "step": key[2],
             "temperature": key[3],
             "label": key[4],
+            "tag": key[5],
             "questions": len(rows),
             "share": fmean(row.correct / row.total for row in rows),
-            "pass_at": {
-                str(k): fmean(row.pass_at[k] for row in rows)
-                for k in sorted(set.intersection(*(set(row.pass_at) for row in rows)))
-            },
+            "pass_at": _pass_at(rows),
         }
-        for key, rows in sorted(groups.items())
+        for key, rows in sorted(groups.items(), key=lambda item: _order(item[0]))
     ]
+
+
+def _pass_at(rows: Sequence[EvalRecord]) -> dict[str, float]:
+    """Unbiased pass@k by k: those that were stored with every question, and 1 and 20 from counts."""
+    stored = set.intersection(*(set(row.pass_at) for row in rows))
+    counted = {k for k in COUNTED_K if k <= min(row.total for row in rows)}
+    return {
+        str(k): fmean(
+            row.pass_at[k] if k in stored else pass_at_k(row.total, row.correct, k) for row in rows
+        )
+        for k in sorted(stored | counted)
+    }
+
+
+def _order(key: tuple[str, str, int, float, str, str]) -> tuple[object, ...]:
+    """Tables read by benchmark, tag, step, policy and then label, numbers as numbers."""
+    benchmark, policy, step, temperature, label, tag = key
+    depth = [int(part) if part.isdigit() else -1 for part in re.split(r"(\d+)", label)]
+    return (benchmark, tag, step, policy, temperature, depth, label)
 
 
 def _funnel_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

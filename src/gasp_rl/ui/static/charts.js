@@ -58,6 +58,9 @@ G.css = (name) => getComputedStyle(document.documentElement).getPropertyValue(na
 
 G.PALETTE = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];
 
+// Distances between ticks on an axis of steps.
+G.WHOLE = [1, 10, 100, 1000, 10000, 100000].flatMap((n) => [n, 2 * n, 5 * n]);
+
 // lines: [{label, x, y, band: [low, high]?}] over a shared x.
 G.chart = (title, unit, x, lines, { height = 170, sync = "steps", smooth = 0 } = {}) => {
   const host = G.h("div", { class: "plot", role: "img", "aria-label": `${title}: curve over steps` });
@@ -87,8 +90,8 @@ G.chart = (title, unit, x, lines, { height = 170, sync = "steps", smooth = 0 } =
       padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync }, points: { size: 6 }, y: false },
-      scales: { x: { time: false } },
-      axes: [{ ...axis, size: 26 }, { ...axis, size: 52, values: (u, ticks) => ticks.map((v) => G.tick(v, unit)) }],
+      scales: { x: { time: false }, y: { range: (u, low, high) => (low === high ? [low === 0 ? 0 : low - Math.abs(low) / 2, low === 0 ? (unit === "share" ? 0.1 : 1) : low + Math.abs(low) / 2] : uPlot.rangeNum(low, high, 0.1, true)) } },
+      axes: [{ ...axis, size: 26, incrs: G.WHOLE }, { ...axis, size: 52, values: (u, ticks) => ticks.map((v) => G.tick(v, unit)) }],
       hooks: { setCursor: [(u) => host.dispatchEvent(new CustomEvent("cursor", { detail: u.cursor.idx }))] },
     }, data, host);
     host.plot = plot;

@@ -68,19 +68,23 @@ G.prose = (text, label) => {
 
 // Tokens of a completion. By surprise: deeper means less likely under the sampler. By advantage:
 // its sign is the hue, its size times the token's surprise the depth, as the gradient sees it.
+G.heat = (surprise, advantage) => Math.min(1, advantage === null ? Math.sqrt(surprise / 5) : Math.sqrt(Math.abs(advantage) * (1 - Math.exp(-surprise))));
+
 G.tokens = (text, trace, advantage = null) => {
   const hue = advantage === null ? "" : advantage < 0 ? " down" : " up";
   const box = G.h("div", { class: `prose tokens${hue}`, role: "region", tabindex: "0", "aria-label": "completion by token" });
   let start = 0;
+  const letters = /[\ud800-\udfff]/.test(text) ? [...text] : text; // ends count code points
+  const cut = (from, to) => (letters === text ? text.slice(from, to) : letters.slice(from, to).join(""));
   trace.ends.slice(0, 4000).forEach((end, i) => {
     const surprise = -trace.logprobs[i];
     box.append(G.h("span", {
-      style: { "--heat": Math.min(1, advantage === null ? surprise / 5 : Math.abs(advantage) * (1 - Math.exp(-surprise))).toFixed(2) },
+      style: { "--heat": G.heat(surprise, advantage).toFixed(2) },
       title: `log-probability ${trace.logprobs[i].toFixed(3)}, p ${Math.exp(trace.logprobs[i]).toFixed(3)}`,
-    }, text.slice(start, end)));
+    }, cut(start, end)));
     start = end;
   });
-  box.append(document.createTextNode(G.visible(text.slice(start))));
+  box.append(document.createTextNode(G.visible(cut(start))));
   return box;
 };
 

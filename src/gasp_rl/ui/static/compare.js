@@ -8,7 +8,10 @@ G.pages.compare = async (root, ctx) => {
   const body = G.h("div", { class: "stack" });
   const draw = async () => {
     if (chosen.length < 2) { G.clear(body, G.empty("Choose two runs or more", "Runs of one folder can be compared; gasp view DIR shows all of a folder.")); return; }
-    try { G.clear(body, G.comparison(await ctx.source.compare(chosen), ctx)); } catch (error) { G.clear(body, G.empty("Cannot compare", error.message)); }
+    try {
+      const [made, names] = await Promise.all([ctx.source.compare(chosen), ctx.source.names(chosen[0])]);
+      G.clear(body, G.comparison(made, ctx, names.about));
+    } catch (error) { G.clear(body, G.empty("Cannot compare", error.message)); }
   };
   G.append(root, [G.h("h1", null, "Compare"),
     G.h("fieldset", { class: "toolbar" }, G.h("legend", { class: "hidden" }, "Runs to compare"), all.map((name) => G.h("label", { class: "check" },
@@ -18,15 +21,15 @@ G.pages.compare = async (root, ctx) => {
   return { onTheme: draw };
 };
 
-G.comparison = (c, ctx) => [
+G.comparison = (c, ctx, about) => [
   G.card("Goalposts solved", G.table("Goalposts solved", ["run", "solved", "solved by this run only"], c.runs.map((name, i) => [
     G.h("b", { class: "nowrap" }, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
-  G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "difference", "", "questions"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p), p.questions])),
+  G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "questions", "difference", "", "n"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, p.tag || "all"), G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p), p.questions])),
     G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations")),
   G.card("Settings that differ", c.differences.length ? G.table("Settings that differ", ["key", ...c.runs], c.differences.map((d) => [G.h("code", null, d.key), ...d.values.map((v) => G.h("code", null, v))])) : G.h("p", { class: "muted" }, "None: these runs share every setting.")),
   G.h("h2", null, "Curves"),
   G.h("p", { class: "keys2" }, c.groups.map((g, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${g.join(" + ")}${g.length > 1 ? " (mean, band from lowest to highest seed)" : ""} `])),
-  G.h("div", { class: "curves" }, G.sharedMetrics(c).map((name) => G.overlay(name, c))),
+  G.h("div", { class: "curves" }, G.sharedMetrics(c).map((name) => G.overlay(name, c, (about[name] || { unit: "number" }).unit))),
 ];
 
 G.sharedMetrics = (c) => {
@@ -34,7 +37,7 @@ G.sharedMetrics = (c) => {
   return wanted.filter((name) => c.runs.every((run) => c.steps[run].some((s) => name in s.metrics)));
 };
 
-G.overlay = (name, c) => {
+G.overlay = (name, c, unit) => {
   const maps = Object.fromEntries(c.runs.map((run) => [run, new Map(c.steps[run].map((s) => [s.step, s.metrics[name]]))]));
   const x = [...new Set(c.runs.flatMap((run) => [...maps[run].keys()]))].sort((a, b) => a - b);
   const lines = c.groups.map((group) => {
@@ -43,7 +46,6 @@ G.overlay = (name, c) => {
     if (group.length > 1) Object.assign(line, { low: at.map((v) => v.length ? Math.min(...v) : null), high: at.map((v) => v.length ? Math.max(...v) : null) });
     return line;
   });
-  const unit = /rate|correct|dead/.test(name) ? "share" : "number";
   return G.h("figure", { class: "card curve" }, G.h("figcaption", null, G.h("span", { class: "name" }, G.NICE[name])), G.chart(name, unit, x, lines, { sync: "compare" }));
 };
 

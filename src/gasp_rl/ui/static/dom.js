@@ -58,7 +58,8 @@ G.duration = (seconds) => {
   return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
 };
 
-G.reward = (value) => (value === null ? "\u2013" : String(+value.toFixed(3)));
+G.reward = (value) => (value === null ? "\u2013" : String(+value.toFixed(3)).replace("-", "\u2212"));
+G.count = (n, one, many = `${one}s`) => `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
 G.percent = (p) => Math.round(100 * p) + "%";
 G.share = (rate) => rate.correct / rate.total;
 

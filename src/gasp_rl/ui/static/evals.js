@@ -29,16 +29,19 @@ G.pages.evals = async (root, ctx) => {
   const value = (r) => r.pass_at[k] !== undefined ? r.pass_at[k] : k <= r.total ? G.passAt(r.total, r.correct, k) : undefined;
   const policies = [...new Map(of.map((r) => [`${r.step}|${r.policy}|${r.temperature}`, { step: r.step, policy: r.policy, temperature: r.temperature }])).entries()].sort((a, b) => a[1].step - b[1].step);
   const labels = [...new Set(of.map((r) => r.label))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const cell = (key, label) => {
-    const here = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label));
+  const tags = [...new Set(of.map((r) => r.tags.join(", ")))].sort();
+  const keyOf = (r) => `${r.step}|${r.policy}|${r.temperature}`;
+  const within = (key, label, tag) => of.filter((r) => keyOf(r) === key && (label === null || r.label === label) && (tag === null || r.tags.join(", ") === tag));
+  const cell = (key, label, tag) => {
+    const here = within(key, label, tag);
     const values = here.map(value).filter((v) => v !== undefined);
     const samples = here.reduce((sum, r) => sum + r.total, 0);
     if (!values.length) return "\u2013";
     const { mean, half, n } = G.meanInterval(values);
     return G.h("span", { class: "heat", style: { "--c": G.colour(mean) }, title: `${n} questions, 95% interval over questions \u00b1${G.number(half, "share")}` }, G.number(mean, "share"), G.h("small", null, half ? ` \u00b1${(100 * half).toFixed(1)}` : ` of ${samples.toLocaleString("en-US")}`));
   };
-  const change = (label) => {
-    const at = (key) => new Map(of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && (label === null || r.label === label)).map((r) => [r.question, value(r)]));
+  const change = (label, tag) => {
+    const at = (key) => new Map(within(key, label, tag).map((r) => [r.question, value(r)]));
     const before = at(policies[0][0]), after = at(policies[policies.length - 1][0]);
     const moves = [...after].filter(([q, v]) => v !== undefined && before.get(q) !== undefined).map(([q, v]) => v - before.get(q));
     if (!moves.length) return "\u2013";
@@ -46,16 +49,21 @@ G.pages.evals = async (root, ctx) => {
     const sure = Math.abs(mean) > half && mean !== 0;
     return G.h("span", { class: `num ${sure ? mean > 0 ? "up" : "down" : "muted"}`, title: `${moves.length} questions` }, `${mean > 0 ? "+" : mean < 0 ? "\u2212" : ""}${Math.abs(100 * mean).toFixed(1)}`, half ? G.h("small", null, ` \u00b1${(100 * half).toFixed(1)}`) : null);
   };
+  const table = (tag) => {
+    const shown = labels.filter((label) => tag === null || of.some((r) => r.label === label && r.tags.join(", ") === tag));
+    return G.h("div", { class: "matrix" }, G.table(`${chosen}${tag === null ? "" : `, ${tag || "no tag"}`} by policy and label`, ["policy", "step", "temperature", ...shown.map((l) => /^\d+$/.test(l) ? `depth ${l}` : l), "all"], [...policies.map(([key, p]) => [G.h("span", { class: "nowrap" }, p.policy), p.step, p.temperature, ...shown.map((l) => cell(key, l, tag)), G.h("b", null, cell(key, null, tag))]),
+      ...(policies.length > 1 ? [[G.h("span", { class: "nowrap" }, "change"), "", "", ...[...shown, null].map((l) => change(l, tag))]] : [])]));
+  };
   const refresh = (key) => (v) => { ctx.set({ [key]: v }); ctx.redraw(); };
   const trained = policies.filter(([, p]) => p.step > 0);
   G.append(root, [
     G.h("div", { class: "toolbar" }, G.choice("Benchmark", chosen, benchmarks.map((b) => [b, b]), refresh("benchmark")), ks.length > 0 && G.choice("Measure", String(k), ks.map((n) => [String(n), `pass@${n}`]), refresh("k"))),
-    G.card(`${chosen}, pass@${k}`,
-      G.table(`${chosen} by policy and label`, ["policy", "step", "temperature", ...labels.map((l) => /^\d+$/.test(l) ? `depth ${l}` : l), "all"], [...policies.map(([key, p]) => [G.h("span", { class: "nowrap" }, p.policy), p.step, p.temperature, ...labels.map((l) => cell(key, l)), G.h("b", null, cell(key, null))]),
-        ...(policies.length > 1 ? [[G.h("span", { class: "nowrap" }, "change"), "", "", ...[...labels, null].map(change)]] : [])]),
+    G.card(`${chosen}, pass@${k}`, table(null),
       G.h("p", { class: "muted" }, "Mean over questions; change: last row against first, question by question; \u00b1 is a 95% interval over questions, which says nothing about training seeds; where all questions agree, the number of samples stands in its place.")),
+    tags.length > 1 && G.card(`Split by kind of question, pass@${k}`, tags.map((tag) => [G.h("h3", { class: "part" }, tag || "no tag", G.h("span", { class: "muted" }, `${new Set(of.filter((r) => r.tags.join(", ") === tag).map((r) => r.question)).size} questions`)), table(tag)]),
+      G.h("p", { class: "muted" }, "A mean over kinds of questions can hide that they move apart.")),
     trained.length > 1 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
-      labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => `${r.step}|${r.policy}|${r.temperature}` === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
+      labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => keyOf(r) === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
       G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
     G.questions(of, policies, value),
     controls && G.h("details", { class: "card fold" }, G.h("summary", null, "Base against trained, in words (controls.md)"), G.prose(controls, "controls")),

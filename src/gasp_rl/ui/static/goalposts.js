@@ -69,7 +69,7 @@ G.goalpostCard = (view, ctx) => {
     G.h("div", { class: "measures" },
       G.h("div", null, G.h("h3", null, "Base, fresh samples"), G.rate(s.base)),
       G.h("div", null, G.h("h3", null, "Trained, all evaluations"), G.rate(s.trained)),
-      G.h("div", null, G.h("h3", null, "Built towards it"), G.h("p", null, `${s.lemmas} lemmas, ${s.lifts} lifts, ${s.rejected} rejected`))),
+      G.h("div", null, G.h("h3", null, "Built towards it"), G.h("p", null, `${G.count(s.lemmas, "lemma")}, ${G.count(s.lifts, "lift")}, ${s.rejected.toLocaleString("en-US")} rejected`))),
     G.tabs("Parts of this goalpost", [
       ["attempts", "Evaluations", () => view.attempts.length ? G.table("Evaluations", ["step", "policy", "right"], view.attempts.map((a) => [a.step, a.policy, G.rate(a.rate)])) : G.empty("Not evaluated yet", "eval.every sets how often goalposts are tried.")],
       ["solution", "First solution", () => view.solution ? [G.h("p", { class: "muted" }, `First right sample, step ${view.solution.step}. The complete completion:`), G.prose(view.solution.text, "first solution")] : G.empty("No right sample yet")],

@@ -47,7 +47,8 @@ G.pages.overview = async (root, ctx) => {
     }), !chosen.length && G.empty(wanted ? "No metric of this name" : "No steps yet", wanted ? "Metric names look like lemma/accept_rate." : "Curves appear with the first committed step."));
   };
 
-  const drawAll = () => { drawTiles(); drawCurves(); };
+  const clock = G.h("div", { class: "stack" });
+  const drawAll = () => { drawTiles(); drawCurves(); G.clear(clock, G.timeCard(ctx.history)); };
   const health = G.h("div", { class: "stack" });
   const drawHealth = ({ status }) => G.clear(health, G.healthBanner(status), G.healthTable(status.findings));
   drawHealth(view);
@@ -57,7 +58,7 @@ G.pages.overview = async (root, ctx) => {
       G.field("Search metrics", { type: "search", value: controls.search, "data-search": true, placeholder: "for instance reject/", oninput: (e) => { controls.search = e.target.value; ctx.set({ search: e.target.value }); drawCurves(); } }),
       G.h("label", { class: "field" }, G.h("span", null, "Smoothing"),
         G.h("input", { type: "range", min: 0, max: 0.95, step: 0.05, value: controls.smooth, oninput: (e) => { controls.smooth = Number(e.target.value); ctx.set({ smooth: e.target.value }); drawCurves(); } }))),
-    curves,
+    curves, clock,
     G.h("div", { class: "columns" }, G.settings(view.config), G.environment(view)),
   ]);
   drawAll();
@@ -90,6 +91,35 @@ G.runHeader = ({ status, info, config, counts, kept }, ctx) => G.h("header", { c
   info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
   config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),
   config.sandbox && config.sandbox.unsafe && G.h("p", { class: "banner red" }, G.h("b", null, "Unsafe sandbox. "), "Programs ran without seccomp."));
+
+G.PHASES = { seeds: "Seeds", propose: "Proposals", lemma: "Lemmas", lift: "Lifts", renewal: "Renewal", solver: "Solver", eval: "Trial" };
+G.PARTS = ["sampling", "judging", "training"];
+
+// Seconds of a step by phase, each divided into its parts: the mean over the last twenty steps.
+G.timeCard = (history) => {
+  const steps = history.get("seconds").x.slice(-20);
+  const mean = (name) => {
+    const { x, y } = history.get(name);
+    return steps.length ? y.reduce((sum, v, i) => (x[i] >= steps[0] ? sum + v : sum), 0) / steps.length : 0;
+  };
+  const phases = history.names().filter((n) => /^time\/[^/]+$/.test(n)).map((n) => n.slice(5));
+  if (!phases.length) return false;
+  const rank = (phase) => (Object.keys(G.PHASES).indexOf(phase) + 1 || 0.5) + (phase === "eval" ? 9 : 0);
+  const rows = phases.sort((a, b) => rank(a) - rank(b)).map((phase) => {
+    const total = mean(`time/${phase}`);
+    const parts = G.PARTS.map((part) => [part, mean(`time/${phase}/${part}`)]);
+    return { name: G.PHASES[phase] || phase, phase, total, parts: [...parts, ["the rest", Math.max(0, total - parts.reduce((sum, p) => sum + p[1], 0))]] };
+  });
+  const widest = Math.max(...rows.map((r) => r.total)) || 1;
+  const step = mean("seconds");
+  const bar = (row) => G.h("span", { class: "timebar", role: "img", "aria-label": row.parts.map(([part, s]) => `${part} ${s.toFixed(2)} s`).join(", ") },
+    row.parts.map(([part, s], i) => s > 0 && G.h("span", { class: `t${i}`, title: `${part}: ${s.toFixed(2)} s`, style: { width: `${100 * s / widest}%` } })));
+  return G.card("Where the time goes", G.h("p", { class: "keys2" }, [...G.PARTS, "the rest"].map((part, i) => [G.h("span", { class: `swatch tall t${i}` }), `${part} `]),
+    G.h("span", { class: "muted" }, `mean of the last ${steps.length} steps, ${G.duration(step)} each`)),
+  G.table("Seconds of a step by phase", ["phase", "", "seconds", "of the step"], rows.map((row) => [
+    G.h("span", { class: "nowrap" }, row.name), bar(row), G.h("span", { class: "num" }, row.total.toFixed(2)),
+    G.h("span", { class: "num muted" }, row.phase === "eval" ? "beside it" : G.percent(step ? row.total / step : 0))])));
+};
 
 G.WORDS = { green: "Healthy", amber: "Worth a look", red: "In trouble" };
 G.ICONS = { green: "\u2713", amber: "!", red: "\u2717" };

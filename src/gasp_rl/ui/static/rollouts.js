@@ -38,7 +38,7 @@ G.pages.rollouts = async (root, ctx) => {
     const page = await ctx.ask("rollouts", { ...filters(), limit: G.PAGE, offset });
     ({ rows, total } = page);
     G.clear(list, rows.length ? rows.map((r, i) => G.h("div", { class: "item", role: "option", id: `rollout-${i}`, "data-id": r.id, "aria-selected": "false", onclick: () => pick(r.id) },
-      G.verdict(r.verdict), G.h("span", { class: "title" }, `${r.role} ${r.purpose === "propose" ? "proposal" : r.kind}`, G.h("small", null, `step ${r.step} \u00b7 ${r.purpose} \u00b7 ${r.tokens} tokens${r.finish === "length" ? ", cut" : ""}`)),
+      G.verdict(r.verdict), G.h("span", { class: "title" }, `${r.role} ${r.purpose === "propose" ? "proposal" : r.kind}`, G.h("small", null, `step ${r.step} \u00b7 ${r.purpose}${r.origin ? ` \u00b7 ${r.origin}` : ""} \u00b7 ${r.tokens} tokens${r.finish === "length" ? ", cut" : ""}`)),
       G.h("span", { class: "num" }, r.reward === null ? "\u2013" : G.reward(r.reward)))) : G.empty("No rollouts match", "Loosen the filters."));
     const page_ = (at, text, able) => G.h("button", { type: "button", disabled: !able, onclick: () => { ctx.set({ offset: at || "" }); draw(); } }, text);
     G.clear(foot, page_(Math.max(0, offset - G.PAGE), "\u2039 earlier", offset > 0), G.h("span", { class: "num", role: "status" }, rows.length ? `${(offset + 1).toLocaleString("en-US")}\u2013${(offset + rows.length).toLocaleString("en-US")} of ${total.toLocaleString("en-US")}` : "none"), page_(offset + G.PAGE, "later \u203a", offset + rows.length < total));
@@ -93,16 +93,21 @@ G.rolloutCard = (view, ctx) => {
       s.origin && G.link(`${proposal ? "towards" : "task from"} ${s.origin}`, "curriculum", { node: proposal ? s.id : s.origin, rejected: proposal ? "1" : "" }, { class: "chip" })),
     view.detail && G.h("p", { class: `banner ${s.verdict === "right" || s.verdict === "accepted" ? "green" : "amber"}` }, view.detail),
     G.tabs("Parts of this rollout", [
-      ["completion", "Completion", () => [view.trace && G.colourChoice(ctx, s, draw), body]],
+      ["completion", "Completion", () => [view.trace ? G.colourChoice(ctx, s, draw) : view.completion && G.h("p", { class: "muted" }, "Its tokens were not kept, so they cannot be coloured (store.trace_tokens)."), body]],
       ["prompt", "Prompt", () => G.prose(view.prompt, "prompt")],
       ["task", "Task", () => view.task ? [G.h("p", { class: "muted" }, `${view.task.kind} task ${view.task.key}`), G.code(view.task.program), G.examples(view.task)] : G.empty("The task was not stored")],
       ["group", "Group", () => G.groupTab(s, ctx)]], ctx.params.tab || "completion", (key) => ctx.set({ tab: key })));
 };
 
 G.colourChoice = (ctx, s, draw) => {
-  const field = G.choice("Colour tokens by", ctx.params.colour, [["", "nothing"], ["surprise", "log-probability: deeper is less likely"], ...(s.advantage === null ? [] : [["advantage", `advantage ${s.advantage.toFixed(2)}: green is pushed up, red down`]])], (v) => { ctx.set({ colour: v }); draw(); });
+  const field = G.choice("Colour tokens by", ctx.params.colour, [["", "nothing"], ["surprise", "log-probability"], ...(s.advantage === null ? [] : [["advantage", "advantage"]])], (v) => { ctx.set({ colour: v }); draw(); key(); });
+  const words = G.h("span", { class: "heatkey" });
+  const key = () => G.clear(words, !ctx.params.colour ? "key c changes it"
+    : ctx.params.colour === "advantage" && s.advantage !== null ? [G.h("span", { class: `tokens ${s.advantage < 0 ? "down" : "up"}` }, [0.2, 0.6, 1].map((heat) => G.h("span", { style: { "--heat": heat } }, "\u2002\u2002"))), `pushed ${s.advantage < 0 ? "down" : "up"}, the deeper the stronger`]
+      : [G.h("span", { class: "tokens" }, [1, 0.5, 0.01].map((p) => G.h("span", { style: { "--heat": G.heat(-Math.log(p), null) }, title: `p = ${p}` }, ` ${p} `))), "probability under the sampler"]);
+  key();
   field.querySelector("select").setAttribute("data-colour", "");
-  return field;
+  return G.h("div", { class: "colours" }, field, words);
 };
 
 G.groupTab = (s, ctx) => {
