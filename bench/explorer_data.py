@@ -338,6 +338,7 @@ class Synthesis:
                 seconds=float(dice.gamma(40, 0.2)),
                 version=step,
                 metrics=self.metrics(step, made, rollouts, dice),
+                times=self.times(dice),
                 state=f"{step}".encode(),
                 proposals=made,
                 rollouts=rollouts,
@@ -394,6 +395,7 @@ class Synthesis:
                             step=at,
                             question=f"d{depth}-{number:02d}",
                             label=f"depth {depth}",
+                            tags=(("constants given", "a constant open")[number % 2],),
                             correct=correct,
                             total=40,
                             temperature=0.6,
@@ -401,6 +403,15 @@ class Synthesis:
                         )
                     )
         return rows
+
+    def times(self, dice: np.random.Generator) -> Metrics:
+        seconds: Metrics = {}
+        for phase in ("lemma", "lift", "solver"):
+            parts = {part: float(dice.gamma(8, 0.2)) for part in ("sampling", "judging")}
+            parts["training"] = float(dice.gamma(6, 0.1))
+            seconds |= {f"time/{phase}/{part}": value for part, value in parts.items()}
+            seconds[f"time/{phase}"] = sum(parts.values()) + 0.1
+        return seconds
 
     def metrics(
         self,
@@ -423,8 +434,6 @@ class Synthesis:
             "tokens/sampled": float(sum(r.tokens for r in rollouts)),
             "tokens/truncated": float(np.mean([p.finish is Finish.LENGTH for p in made])),
             "sandbox/timeouts": 0.01 * dice.random(),
-            "time/sample": 3 + dice.random(),
-            "time/update": 2 + dice.random(),
         }
         for stage in Stage:
             of = [p for p in made if p.stage is stage]

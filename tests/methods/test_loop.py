@@ -9,7 +9,7 @@ from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.methods import loop
 from gasp_rl.store.run import RunStore
 from gasp_rl.types import Rejection
-from tests.methods.conftest import metrics_of, resumed_like_whole, write
+from tests.methods.conftest import metrics_of, resumed_like_whole, with_keys, write
 
 
 def test_every_proposal_is_kept_with_its_reason_and_the_funnel_adds_up(
@@ -34,6 +34,47 @@ def test_every_proposal_is_kept_with_its_reason_and_the_funnel_adds_up(
             if node.summary.stage == "lift":
                 assert root not in node.prompt
                 assert "something hard" not in node.prompt
+
+
+def test_seconds_stand_apart_from_what_a_seed_decides(
+    config: Config, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    with RunStore.open_readonly(run) as reader:
+        for step in reader.steps():
+            assert not [name for name in step.metrics if name.startswith("time/")]
+            phases = {name: s for name, s in step.times.items() if name.count("/") == 1}
+            assert {"time/lemma", "time/lift", "time/solver"} <= phases.keys()
+            within = [s for name, s in phases.items() if name != "time/eval"]
+            assert 0 < sum(within) <= step.seconds
+            for name, seconds in phases.items():
+                parts = [s for n, s in step.times.items() if n.startswith(f"{name}/")]
+                assert sum(parts) <= seconds
+        trained = reader.steps()[-1].times
+        assert {"time/solver/sampling", "time/solver/judging", "time/solver/training"} <= set(
+            trained
+        )
+
+
+@pytest.mark.parametrize("budget", [0, 400, 10**6])
+def test_tokens_keep_their_log_probabilities_within_a_budget_trained_ones_first(
+    config: Config, engine: ScriptedEngine, tmp_path: Path, budget: int
+) -> None:
+    config = with_keys(config, store={"trace_tokens": budget})
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    with RunStore.open_readonly(run) as reader:
+        kept = [reader.rollout(r.id) for r in reader.rollouts(limit=10**6)]
+        for step in reader.steps():
+            of_step = [d for d in kept if d.summary.step == step.step]
+            traced = [d for d in of_step if d.trace is not None]
+            assert sum(d.summary.tokens for d in traced) <= budget
+            if budget == 400:
+                assert traced
+                assert all(d.summary.advantage is not None for d in traced)
+            if budget > 400:
+                assert traced == of_step
+            for detail in traced:
+                assert detail.trace.ends[-1] == len(detail.completion)
 
 
 def test_lifts_inherit_the_axis_of_their_lemma(

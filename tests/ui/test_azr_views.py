@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from gasp_rl.store.reader import RunReader
 from gasp_rl.store.records import GUIDE, SEED, EvalRecord, GoalpostRecord, StepRecord
 from gasp_rl.store.run import RunStore
 from gasp_rl.types import Axis, Rejection, Stage
-from gasp_rl.ui.status import status
-from gasp_rl.ui.summary import run_summary
+from gasp_rl.ui.api import plain
+from gasp_rl.ui.compare import compare_runs, comparison_text
+from gasp_rl.ui.status import status, status_text
+from gasp_rl.ui.summary import report_markdown, run_summary
 from gasp_rl.ui.tree import run_tree
 
 MARKS = "[\x00\x1b\u202a-\u202e\u2066-\u2069]"
@@ -55,9 +59,10 @@ def _with_labels(record: StepRecord, text: str) -> StepRecord:
     text = text.replace("\ud800", "")[:300]
     hostile = EvalRecord(
         benchmark=text, policy=text, step=1, question=text,
-        label=text, correct=1, total=2, temperature=1.0,
+        label=text, tags=(text,), correct=1, total=2, temperature=1.0,
     )  # fmt: skip
-    object.__setattr__(record, "evals", [*record.evals, hostile])
+    other = replace(hostile, question="other", tags=("other",))
+    object.__setattr__(record, "evals", [*record.evals, hostile, other])
     return record
 
 
@@ -84,9 +89,28 @@ def test_exported_tasks_ask_for_what_their_stage_asks(tmp_path: Path) -> None:
     assert rows["induction"]["answer"].startswith("def f")
 
 
+def test_hostile_words_are_inert_in_comparisons_and_reports_in_words(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        folders = [azr_run(tmp_path / name, HOSTILE) for name in "ab"]
+        readers = [stack.enter_context(RunReader.open(folder)) for folder in folders]
+        comparison = compare_runs(readers)
+        assert any(p.tag.startswith("<script>") for p in comparison.paired)
+        summary = {"runs": [run_summary(r) for r in readers], "comparison": plain(comparison)}
+        texts = [
+            comparison_text(comparison),
+            status_text(status(readers[0])),
+            report_markdown(summary),
+        ]
+    for text in texts:
+        assert all(c.isprintable() or c in "\n\t" for c in text)
+    assert "<script>" not in texts[2].replace("\\<script\\>", "")
+
+
 @pytest.fixture(scope="module")
 def azr_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("azr")
+    azr_run(folder, HOSTILE)
+    (folder / "azr").rename(folder / "hostile")
     azr_run(folder, HOSTILE)
     site, server, thread = start_server(folder)
     yield site
@@ -111,6 +135,7 @@ def _visit(page: Any, site: Site, address: str) -> str:
         "goalposts?id=identity",
         "evals",
         "rollouts",
+        "compare?runs=azr,hostile",
     ],
 )
 def test_hostile_words_of_every_stage_are_inert(page, azr_site: Site, address: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +131,46 @@ def test_runs_are_compared(page, site) -> None:
 
 def test_evaluations_by_label_and_question(page, site) -> None:
     visit(page, site.url, "#/evals?run=first")
-    assert page.locator("thead >> text=depth 8").count() == 1
+    assert page.locator("thead >> text=depth 8").count() == 3
     page.get_by_label("Measure").select_option("20")
-    page.wait_for_selector("h2 >> text=pass@20")
+    page.wait_for_selector("h2 >> text=Split by kind of question, pass@20")
+    for kind in ("constants given", "a constant open"):
+        assert "48 questions" in page.locator("h3").filter(has_text=kind).inner_text()
     page.locator("summary").filter(has_text="Question by question").click()
     assert page.locator("details[open] tbody tr").count() == 96
+
+
+def test_overview_says_where_the_time_goes(page, site) -> None:
+    visit(page, site.url, "#/overview?run=first")
+    rows = page.get_by_role("table", name="Seconds of a step by phase").locator("tbody tr")
+    assert [name.strip() for name in rows.locator("td:first-child").all_inner_texts()] == [
+        "Lemmas", "Lifts", "Solver",
+    ]  # fmt: skip
+    parts = rows.first.get_by_role("img").get_attribute("aria-label")
+    assert re.fullmatch(
+        r"sampling [\d.]+ s, judging [\d.]+ s, training .*, the rest 0\.10 s", parts
+    )
+
+
+def test_a_run_of_an_earlier_release_opens(page, runs: Path, tmp_path: Path) -> None:
+    old = tmp_path / "runs" / "old"
+    shutil.copytree(runs / "first", old)
+    with sqlite3.connect(old / "run.db") as db:
+        db.execute("alter table step drop column times")
+        db.execute("alter table eval drop column tags")
+        db.execute("pragma user_version = 1")
+    site, server, thread = start_server(old.parent)
+    try:
+        for name in PAGES:
+            visit(page, site.url, f"#/{name}?run=old")
+            assert "This cannot be shown" not in page.locator("main").inner_text()
+        visit(page, site.url, "#/overview?run=old")
+        assert page.locator("h2 >> text=Where the time goes").count() == 0
+        visit(page, site.url, "#/evals?run=old")
+        assert page.locator("h2 >> text=Split by kind").count() == 0
+    finally:
+        page.goto("about:blank")
+        stop_server(server, thread)
 
 
 def test_overview_searches_metrics_and_keys_change_pages(page, site) -> None:
