@@ -228,6 +228,15 @@ def test_a_day_of_live_steps_takes_constant_memory(page, site) -> None:
     assert kept[1] < 1000
 
 
+def test_a_chart_that_is_drawn_again_leaves_nothing_behind(page, site) -> None:
+    visit(page, site.url, "#/overview?run=first")
+    page.wait_for_selector(".curve .u-over")
+    for _ in range(3):
+        page.evaluate("G.app.current.onSteps()")
+        page.wait_for_timeout(100)
+    page.wait_for_function("uPlot.sync('steps').plots.length === 12")
+
+
 def test_an_empty_folder_says_so(page, tmp_path: Path) -> None:
     site, server, thread = start_server(tmp_path)
     try:

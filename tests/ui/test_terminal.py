@@ -213,8 +213,9 @@ def test_compare_names_what_differs_and_who_solved_what(gasp, tmp_path: Path) ->
     data = json.loads(gasp("compare", "a", "b", "--json").output)
     assert data["only"] == [["g1"], []]
     assert data["groups"] == [["a", "b"]]
-    [paired] = data["paired"]
-    assert (paired["questions"], paired["mean"]) == (3, 0.0)
+    paired = {row["tag"]: (row["questions"], row["mean"]) for row in data["paired"]}
+    assert paired == {"": (3, 0.0), "given": (1, 0.0), "open": (2, 0.0)}
+    assert "test, open: b - a = +0.0000" in text
     assert "two runs" in str(gasp("compare", "a").exception)
 
 

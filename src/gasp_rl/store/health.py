@@ -66,17 +66,23 @@ class Rule:
 
 
 def check_health(
-    steps: Sequence[StepSummary], *, free_bytes: int | None = None, window: int = WINDOW
+    steps: Sequence[StepSummary],
+    *,
+    seconds: Sequence[float] | None = None,
+    free_bytes: int | None = None,
+    window: int = WINDOW,
 ) -> list[Finding]:
     """Findings of every rule that can be judged, worst first.
 
     The last `window` steps count; with fewer than three steps only the disk is judged.
+    seconds: of every step of the run, where `steps` leaves out the middle (`RunReader.outline`).
     """
     recent = list(steps)[-window:]
+    all_seconds = [s.seconds for s in steps] if seconds is None else seconds
     found = []
     if len(recent) >= FEW_STEPS:
         found = [finding for rule in RULES if (finding := rule.check(recent))]
-        found += [f for f in (_entropy(steps, recent), _step_time(steps, recent)) if f]
+        found += [f for f in (_entropy(steps, recent), _step_time(all_seconds, recent)) if f]
     if free_bytes is not None:
         found.append(_disk(free_bytes))
     order = (Level.RED, Level.AMBER, Level.GREEN)
@@ -197,10 +203,10 @@ def _entropy(steps: Sequence[StepSummary], recent: Sequence[StepSummary]) -> Fin
     )
 
 
-def _step_time(steps: Sequence[StepSummary], recent: Sequence[StepSummary]) -> Finding | None:
-    if len(steps) < 2 * FEW_STEPS:
+def _step_time(seconds: Sequence[float], recent: Sequence[StepSummary]) -> Finding | None:
+    if len(seconds) < 2 * FEW_STEPS:
         return None
-    usual = sorted(s.seconds for s in steps)[len(steps) // 2]
+    usual = sorted(seconds)[len(seconds) // 2]
     now = sorted(s.seconds for s in recent)[len(recent) // 2]
     ratio = now / usual if usual else 1.0
     return Finding(

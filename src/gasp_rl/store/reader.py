@@ -23,6 +23,7 @@ from gasp_rl.store.queries import (
     rollout_clause,
 )
 from gasp_rl.store.records import EvalRecord, GoalpostAttempt, GoalpostRecord
+from gasp_rl.store.rows import ACCEPTED
 from gasp_rl.store.views import (
     Drift,
     FunnelRow,
@@ -86,12 +87,13 @@ class RunReader:
         """The last committed step, 0 before the first."""
         return self._value("select coalesce(max(step), 0) from step")
 
-    def steps(self, after: int = 0) -> list[StepSummary]:
-        """Committed steps later than `after`, in order, with their metrics."""
+    def steps(self, after: int = 0, until: int | None = None) -> list[StepSummary]:
+        """Committed steps later than `after` (and not later than `until`), with their metrics."""
         rows = self._rows(
             "select step, attempt, finished, seconds, version, metrics, times from step"
-            " where step > ? order by step",
+            " where step > ? and step <= ? order by step",
             after,
+            _ALWAYS if until is None else until,
         )
         return [
             StepSummary(
@@ -100,6 +102,14 @@ class RunReader:
             )
             for row in rows
         ]
+
+    def outline(self, window: int) -> tuple[list[StepSummary], list[float]]:
+        """The first and the last few steps, and every step's seconds: enough to judge a run by,
+        however long it is."""
+        last = self.last_step()
+        seconds = [row["seconds"] for row in self._rows("select seconds from step order by step")]
+        first = self.steps(until=min(window, last))
+        return [*first, *self.steps(max(window, last - window))], seconds
 
     def state(self, step: int) -> bytes | None:
         """The loop's state after a step; kept where a checkpoint lies, and for the last step."""
@@ -120,20 +130,27 @@ class RunReader:
         rows = self._rows("select id, source, question from goalpost order by rowid")
         return [GoalpostRecord(r["id"], r["source"], unpack_text(r["question"])) for r in rows]
 
-    def goalposts(self, last_step: int | None = None) -> list[GoalpostSummary]:
-        """The board: every goalpost with what was built towards it (up to `last_step`) and how
-        attempts at it went. Other roots of trees come too: `summary.is_goalpost` tells."""
+    def goalposts(
+        self, last_step: int | None = None, only: str | None = None
+    ) -> list[GoalpostSummary]:
+        """The board: every goalpost (or the one of an id) with what was built towards it (up to
+        `last_step`) and how attempts at it went. Other roots of trees come too:
+        `summary.is_goalpost` tells."""
         built: dict[str, dict[str, int]] = {}
         for row in self._rows(
-            "select goalpost, case when verdict = 'accepted' then stage else 'rejected' end"
-            " as what, count(*) as n from proposal where step <= ? group by 1, 2",
+            "select goalpost, verdict, stage, count(*) as n from proposal"
+            f" where step <= ? {'and goalpost = ?' if only else ''} group by 1, 2, 3",
             _ALWAYS if last_step is None else last_step,
+            *([only] if only else []),
         ):
-            built.setdefault(row["goalpost"], {})[row["what"]] = row["n"]
+            what = row["stage"] if row["verdict"] == ACCEPTED else "rejected"
+            counts = built.setdefault(row["goalpost"], {})
+            counts[what] = counts.get(what, 0) + row["n"]
         tried = {row["goalpost"]: row for row in self._rows(GOALPOST_ATTEMPTS)}
         return [
             goalpost_summary(record, built.get(record.id, {}), tried.get(record.id))
             for record in self.goalpost_records()
+            if only in (None, record.id)
         ]
 
     def goalpost_ids(self) -> list[str]:
@@ -153,7 +170,7 @@ class RunReader:
         row = self._row("select question from goalpost where id = ?", id)
         if row is None:
             raise StoreError(f"{self.path}: no goalpost {id!r}")
-        summary = next(g for g in self.goalposts() if g.id == id)
+        (summary,) = self.goalposts(only=id)
         return GoalpostDetail(summary=summary, question=unpack_text(row["question"]))
 
     def root_of(self, node: str) -> str | None:
@@ -219,11 +236,11 @@ class RunReader:
 
     def funnel(self, first: int = 0, last: int | None = None) -> list[FunnelRow]:
         """Proposals of steps first..last by stage, axis and verdict."""
+        ranged = first > 0 or last is not None  # without a range one index answers alone
         rows = self._rows(
             "select stage, axis, verdict, count(*) as count from proposal"
-            " where step between ? and ? group by stage, axis, verdict",
-            first,
-            _ALWAYS if last is None else last,
+            f" {'where step between ? and ?' if ranged else ''} group by verdict, stage, axis",
+            *([first, _ALWAYS if last is None else last] if ranged else []),
         )
         return [FunnelRow(**dict(row)) for row in rows]
 

@@ -40,8 +40,9 @@ create table proposal (
 );
 create index proposal_step on proposal (step);
 create index proposal_parent on proposal (parent);
-create index proposal_goalpost on proposal (goalpost);
-create index proposal_verdict on proposal (verdict, stage, axis);
+-- These two hold all that the board and the funnel count: a run of 60,000 proposals in milliseconds.
+create index proposal_goalpost on proposal (goalpost, verdict, stage, step);
+create index proposal_verdict on proposal (verdict, stage, axis, step);
 
 create table proposal_body (number integer primary key references proposal (number), body blob not null);
 

@@ -150,8 +150,8 @@ def goalpost(reader: RunReader, id: str) -> dict[str, Any]:
 
 def goalpost_line(reader: RunReader, id: str) -> dict[str, Any] | None:
     """One goalpost on the board of another run; None where that run does not have it."""
-    found = next((g for g in reader.goalposts() if g.id == id), None)
-    return plain(found)  # type: ignore[no-any-return]
+    found = reader.goalposts(only=id) if id else []
+    return plain(found[0]) if found else None
 
 
 def proposals(reader: RunReader, query: Mapping[str, str]) -> dict[str, Any]:

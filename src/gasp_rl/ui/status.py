@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gasp_rl.store.health import Finding, Level, check_health, worst
+from gasp_rl.store.health import WINDOW, Finding, Level, check_health, worst
 from gasp_rl.store.reader import RunReader
 from gasp_rl.ui.safe import one_line
 
@@ -40,10 +40,11 @@ class Status:
 
 def status(reader: RunReader) -> Status:
     """Read the state of a run; see `EXIT_CODES` for what the command's exit code says."""
-    config, counts, steps = reader.config(), reader.counts(), reader.steps()
+    config, counts = reader.config(), reader.counts()
+    steps, seconds = reader.outline(WINDOW)
     info = reader.info()
     forked = info.get("forked_from", "")
-    findings = check_health(steps, free_bytes=_free_bytes(reader.path))
+    findings = check_health(steps, seconds=seconds, free_bytes=_free_bytes(reader.path))
     return Status(
         run=reader.path.name,
         method=str(config.get("method", "")),
@@ -52,7 +53,7 @@ def status(reader: RunReader) -> Status:
         finished=info.get("finished", ""),
         stopped=info.get("stopped", ""),
         parent=f"{forked} after step {info.get('forked_at')}" if forked else "",
-        seconds=sum(step.seconds for step in steps),
+        seconds=sum(seconds),
         goalposts=counts["goalpost"],
         goalposts_solved=len(reader.goalposts_solved()),
         nodes=counts["node"],

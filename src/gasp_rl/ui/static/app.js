@@ -14,6 +14,14 @@ G.readAddress = () => {
   return { page: G.pages[path] ? path : "overview", params: Object.fromEntries(new URLSearchParams(query || "")) };
 };
 
+// What a page asks first is asked for while the run is still being opened.
+G.EARLY = {
+  curriculum: (p) => [["goalposts", p.t ? { last_step: Number(p.t) } : {}]],
+  goalposts: () => [["goalposts"]],
+  evals: () => [["evals"]],
+};
+G.question = (what, query) => `${what}?${new URLSearchParams(query || {})}`;
+
 G.App = class {
   constructor(source, host) {
     this.source = source;
@@ -63,6 +71,8 @@ G.App = class {
       const good = runs.filter((r) => !r.error);
       if (!good.length) return this.blank(runs);
       const run = params.run || good[good.length - 1].run;
+      const early = new Map((G.EARLY[page] || (() => []))(params).map(([what, query]) => [G.question(what, query), this.source.ask(run, what, query)]));
+      for (const answer of early.values()) answer.catch(() => {}); // whoever asks for it hears of it
       await this.openRun(run);
       if (serial !== this.serial) return;
       this.page = page;
@@ -70,7 +80,11 @@ G.App = class {
       this.frame(runs, main);
       const ctx = this.context = {
         source: this.source, run, params, history: this.history, config: this.config, opened: this.opened, board: this.board,
-        ask: (what, query) => this.source.ask(run, what, query),
+        ask: (what, query) => {
+          const key = G.question(what, query), answer = early.get(key);
+          early.delete(key);
+          return answer || this.source.ask(run, what, query);
+        },
         set: (change) => { if (serial === this.serial) this.set(change); },
         go: (to, more) => { location.hash = G.address(to, more); },
         redraw: () => this.draw(this.page, this.params),

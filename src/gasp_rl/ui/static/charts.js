@@ -83,6 +83,9 @@ G.chart = (title, unit, x, lines, { height = 170, sync = "steps", smooth = 0 } =
   });
   const axis = { stroke: G.css("--muted"), grid: { stroke: G.css("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   const draw = () => {
+    // A plot left behind would stay alive in its cursor group: the observer also sees a removal.
+    if (host.plot) host.plot.destroy();
+    host.plot = null;
     if (!host.isConnected || !host.clientWidth) return;
     host.replaceChildren();
     const plot = new uPlot({
