@@ -19,6 +19,7 @@ from gasp_rl.sandbox import Abduct, Asserts, Call, Check, Job, Sandbox, Stdio, V
 from gasp_rl.sandbox.frames import _TAGS
 
 BATCH = 400
+PROGRESS = 10_000
 TAGS = bytes(sorted(_TAGS))
 VALUES = (b"", b"0", b"-2", b"[2]", b"(False, 1)", b"(True, [1])", b"{1: 2}", b"nan", b"\xff", b"x")
 WRITE = (
@@ -85,18 +86,20 @@ def fuzz(programs: int, seed: int = 1) -> tuple[int, Counter[str]]:
     rng = random.Random(seed)
     verdicts: Counter[str] = Counter()
     credited = 0
+    started = time.monotonic()
     with Sandbox(SandboxConfig(cpu_seconds=0.5, memory_mb=256)) as sandbox:
-        for _ in range(0, programs, BATCH):
-            results = sandbox.map([job(rng) for _ in range(BATCH)])
+        for start in range(0, programs, BATCH):
+            results = sandbox.map([job(rng) for _ in range(min(BATCH, programs - start))])
             credited += sum(result.ok for result in results)
             verdicts.update(str(result.verdict) for result in results)
+            done = verdicts.total()
+            if done % PROGRESS == 0:
+                seconds = time.monotonic() - started
+                print(f"{done} programs in {seconds:.0f} s: {credited} wrong credits", flush=True)
     return credited, verdicts
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    started = time.monotonic()
-    credited, verdicts = fuzz(count)
-    print(f"{count} programs in {time.monotonic() - started:.0f} s: {credited} wrong credits")
-    print(dict(verdicts))
+    credited, verdicts = fuzz(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    print(f"{verdicts.total()} programs: {credited} wrong credits; {dict(verdicts)}")
     sys.exit(min(credited, 1))

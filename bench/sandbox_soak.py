@@ -1,12 +1,16 @@
 """Soak: many programs, half of them hostile; nothing lost, nothing grows, nothing credited wrongly.
 
-    python bench/sandbox_soak.py [programs]        default 20000; the goal is 1000000
+    python bench/sandbox_soak.py [programs] [STATE]        default 20000; the goal is 1000000
+
+With a STATE file the counts outlive the process: started again, the soak goes on after the last
+20,000 programs in it, with fresh workers.
 
 Hostile programs write random bytes and random frames to their job socket, loop, exhaust memory,
 crash or exit. No one returns the right answer, so any OK among them is a wrong credit. One line of
 progress for every 20,000 programs, so that a run that is stopped still says what it did.
 """
 
+import json
 import os
 import random
 import struct
@@ -71,43 +75,51 @@ def sizes(sandbox: Sandbox) -> Sizes:
     )
 
 
-def soak(total: int, seed: int = 1) -> bool:
+def batch(seed: int, start: int) -> list[Check]:
+    """Programs number `start` to `start + BATCH`: an honest one, a hostile one, and so on."""
+    rng = random.Random(f"{seed} {start}")
+    jobs = []
+    for i in range(start, start + BATCH, 2):
+        honest = f"def f(x): return 2 * x  # {i}"
+        jobs += [Check(code, ("1", "2", "3"), RIGHT) for code in (honest, hostile(rng))]
+    return jobs
+
+
+def soak(total: int, seed: int = 1, state: Path | None = None) -> bool:
     """Whether `total` programs went through with one right verdict each and nothing grew."""
-    rng = random.Random(seed)
-    verdicts: Counter[str] = Counter()
-    wrong = retries = 0
+    counts: Counter[str] = Counter()
+    if state is not None and state.exists():
+        counts.update(json.loads(state.read_text(encoding="utf-8")))
     started = time.monotonic()
     with Sandbox(SandboxConfig(cpu_seconds=0.5, memory_mb=256)) as sandbox:
         first = last = None
-        for start in range(0, total, BATCH):
-            jobs = []
-            for i in range(start, start + BATCH, 2):
-                honest = f"def f(x): return 2 * x  # {i}"
-                jobs += [Check(code, ("1", "2", "3"), RIGHT) for code in (honest, hostile(rng))]
-            results = sandbox.map(jobs)
-            assert len(results) == len(jobs)
-            wrong += sum(not r.ok for r in results[::2]) + sum(r.ok for r in results[1::2])
-            retries += sum(r.attempts - 1 for r in results)
-            verdicts.update(str(r.verdict) for r in results[1::2])
+        for start in range(counts["programs"], total, BATCH):
+            results = sandbox.map(batch(seed, start))
+            assert len(results) == BATCH
+            counts["programs"] += BATCH
+            counts["wrong"] += sum(not r.ok for r in results[::2])
+            counts["wrong"] += sum(r.ok for r in results[1::2])
+            counts["retries"] += sum(r.attempts - 1 for r in results)
+            counts.update(str(r.verdict) for r in results[1::2])
             last = sizes(sandbox)
             first = first or last
-            done = start + BATCH
-            if done % PROGRESS == 0:
-                seconds = time.monotonic() - started
-                print(f"{done} programs, {seconds:.0f} s, {wrong} wrong, {retries} retries, {last}")
-                sys.stdout.flush()
-    print(f"verdicts of hostile programs: {dict(verdicts)}")
-    flat = (
-        first is not None
-        and last is not None
+            if counts["programs"] % PROGRESS == 0 and state is not None:
+                new = state.with_suffix(".new")
+                new.write_text(json.dumps(counts), encoding="utf-8")
+                new.replace(state)
+            if counts["programs"] % PROGRESS == 0:
+                print(f"{time.monotonic() - started:.0f} s: {dict(counts)}, {last}", flush=True)
+    print(f"programs, their failures and the verdicts of the hostile half: {dict(counts)}")
+    flat = first is None or (
+        last is not None
         and last.pids == first.pids
         and last.descriptors == first.descriptors
         and sum(last.pages) <= 1.1 * sum(first.pages)
     )
-    print(f"{total} programs in {time.monotonic() - started:.0f} s: {wrong} wrong verdicts")
-    print(f"{retries} retries; processes, descriptors and memory flat: {flat}")
-    return not wrong and flat
+    print(f"processes, descriptors and memory flat since this start: {flat}")
+    return not counts["wrong"] and flat
 
 
 if __name__ == "__main__":
-    sys.exit(not soak(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    sys.exit(not soak(count, state=Path(sys.argv[2]) if len(sys.argv) > 2 else None))

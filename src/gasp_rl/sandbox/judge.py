@@ -163,7 +163,7 @@ def _deduct(runner: Runner, limits: Limits, answer: str, expected: bytes) -> Rul
 
 def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -> Ruling:
     run_one = _true_process if grader == "real" else _as_livecodebench
-    flavour = "rich" if _RICH_WORDS & set(_WORD.findall(code)) else "first"
+    flavour = _flavour(code)
     results: list[tuple[Verdict, str]] = []
     program: str | bytes = code
     for number, (stdin, expected) in enumerate(tests):
@@ -186,8 +186,6 @@ def _stdio(runner: Runner, limits: Limits, code: str, tests: Any, grader: str) -
     return _summary(tuple(results), max(len(tests), 1))
 
 
-_WORD = re.compile(r"[A-Za-z]\w*")
-_RICH_WORDS = frozenset(name.partition(".")[0] for name in (*RICH_MODULES, "threading"))
 _SHARED_BYTES = 1 << 19  # of compiled code, which the first test's process hands over to the rest
 
 
@@ -240,7 +238,8 @@ def _same_json(value: bytes, wanted: bytes) -> bool:
 
 
 def _asserts(runner: Runner, limits: Limits, code: str, tests: str) -> Ruling:
-    ruling, lacks_module = _conversation(runner, limits, code, tests, "first")
+    flavour = _flavour(code)
+    ruling, lacks_module = _conversation(runner, limits, code, tests, flavour)
     return _conversation(runner, limits, code, tests, "rich")[0] if lacks_module else ruling
 
 
@@ -248,8 +247,9 @@ def _conversation(
     runner: Runner, limits: Limits, code: str, tests: str, flavour: str
 ) -> tuple[Ruling, bool]:
     """Carry calls from the tests' process to the program's; and whether a module was missing."""
+    others = "second" if _flavour(tests) == "first" else "rich"
     serve, test = marshal.dumps(("served", code)), marshal.dumps(("tests", tests))
-    with runner.open(flavour, serve, limits) as program, runner.open("second", test, limits) as t:
+    with runner.open(flavour, serve, limits) as program, runner.open(others, test, limits) as t:
         stopped = program.wait(for_any=True)
         answered = 1
         ready = stopped is None and program.frames[:1] == [(frames.VALUE, b"")]
@@ -330,8 +330,9 @@ def _call(
     prelude: bool = False,
 ) -> _Outputs:
     order = _order(code, entry, arguments, APPLY if rules else "", prelude)
-    run = runner.run("first", order, limits)
-    if not rules and _lacks_module(run):
+    flavour = "first" if rules else _flavour(code)
+    run = runner.run(flavour, order, limits)
+    if flavour == "first" and not rules and _lacks_module(run):
         run = runner.run("rich", order, limits)
     return _outputs(run, len(arguments))
 
@@ -340,6 +341,18 @@ def _order(
     code: str, entry: str, arguments: tuple[bytes, ...], rules: str, prelude: bool = False
 ) -> bytes:
     return marshal.dumps(("function", code, entry, arguments, rules, prelude))
+
+
+_IMPORT = re.compile(r".*\bimport\b.*")
+_WORD = re.compile(r"[A-Za-z]\w*")
+_RICH_WORDS = frozenset(name.partition(".")[0] for name in (*RICH_MODULES, "threading"))
+
+
+def _flavour(code: str) -> str:
+    """The zygote for a program: the small one, unless a line that imports names a module that only
+    the rich one has. Where that guess fails, the missing module tells (`_lacks_module`)."""
+    words = set(_WORD.findall(" ".join(_IMPORT.findall(code)))) if "import" in code else ()
+    return "first" if _RICH_WORDS.isdisjoint(words) else "rich"
 
 
 def _lacks_module(run: Run) -> bool:
