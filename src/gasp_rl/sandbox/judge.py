@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from gasp_rl.sandbox import canonical, frames, grading, plain
 from gasp_rl.sandbox.child import APPLIED, APPLY, TELL
@@ -294,10 +294,7 @@ _JUDGES: dict[str, Callable[..., Ruling]] = {
 # -- running and reading ---------------------------------------------------------------------
 
 
-_T = TypeVar("_T")
-
-
-def _remembered(read: Callable[[str], _T]) -> Callable[[str], _T]:
+def _remembered(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
     """Keep what short texts gave: bounded in bytes, since a text may have megabytes."""
     recall = functools.lru_cache(maxsize=4096)(read)
     return lambda text: recall(text) if len(text) < 1 << 14 else read(text)
@@ -309,9 +306,9 @@ def _arguments(text: str) -> bytes:
     return marshal.dumps(canonical.parse_arguments(text))
 
 
-@_remembered
 def _holds_set(text: str) -> bool:
-    return plain.holds_set(canonical.parse_arguments(text))
+    may = "{" in text or "set" in text
+    return may and plain.holds_set(canonical.parse_arguments(text))
 
 
 @_remembered
@@ -343,7 +340,6 @@ def _order(
     return marshal.dumps(("function", code, entry, arguments, rules, prelude))
 
 
-_IMPORT = re.compile(r".*\bimport\b.*")
 _WORD = re.compile(r"[A-Za-z]\w*")
 _RICH_WORDS = frozenset(name.partition(".")[0] for name in (*RICH_MODULES, "threading"))
 
@@ -351,7 +347,8 @@ _RICH_WORDS = frozenset(name.partition(".")[0] for name in (*RICH_MODULES, "thre
 def _flavour(code: str) -> str:
     """The zygote for a program: the small one, unless a line that imports names a module that only
     the rich one has. Where that guess fails, the missing module tells (`_lacks_module`)."""
-    words = set(_WORD.findall(" ".join(_IMPORT.findall(code)))) if "import" in code else ()
+    lines = code.splitlines() if "import" in code else ()
+    words = _WORD.findall(" ".join(line for line in lines if "import" in line))
     return "first" if _RICH_WORDS.isdisjoint(words) else "rich"
 
 

@@ -92,7 +92,7 @@ def is_plain(tree: ast.Module) -> bool:
     """Whether `tree`, which `teacher.offence` has passed, is plain."""
     try:
         _Rules(tree).module(tree)
-    except (_NotPlainError, RecursionError):
+    except (_NotPlainError, RecursionError, MemoryError):
         return False
     return True
 

@@ -182,7 +182,7 @@ def call(numbers):
 
 def test_resources(sandbox):
     attacks = items("resources")
-    codes = [TOOLS + item["code"] for item in attacks]
+    codes = [TOOLS + written(item) for item in attacks]
     jobs = [
         Check(c, INPUTS, EXPECTED, cpu_seconds=i.get("cpu_seconds"))
         for c, i in zip(codes, attacks, strict=True)
