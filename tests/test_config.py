@@ -78,6 +78,8 @@ def test_missing_and_broken_recipes(tmp_path: Path) -> None:
     broken.write_text("steps = ")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(broken)
+    broken.write_text("\ufeffsteps = 7")  # what some editors put first is no mistake
+    assert load_config(broken).steps == 7
     broken.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(broken)

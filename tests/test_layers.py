@@ -77,3 +77,12 @@ def test_importing_the_package_and_the_command_line_loads_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_help_waits_for_no_library_that_verbs_need() -> None:
+    code = (
+        "import sys, gasp_rl.cli; gasp_rl.cli.build_app(); "
+        "print(sorted({'torch', 'pydantic', 'numpy', 'sqlite3', 'asyncio'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

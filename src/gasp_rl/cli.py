@@ -19,7 +19,6 @@ def build_app() -> typer.Typer:
     from gasp_rl.miniature import commands as miniature
     from gasp_rl.planning import commands as planning
     from gasp_rl.problems import commands as problems
-    from gasp_rl.sandbox import commands as sandbox
     from gasp_rl.studies import commands as studies
     from gasp_rl.ui import commands as reading
 
@@ -37,7 +36,6 @@ def build_app() -> typer.Typer:
     evaluation.mount(app)
     problems.mount(app)
     miniature.mount(app)
-    sandbox.mount(app)
     return app
 
 
@@ -59,6 +57,8 @@ def main() -> None:
             raise
         _end(str(error), error.exit_code)
     except _ClickError as error:
+        if not error.format_message():  # a group without a verb, which has printed its help
+            sys.exit(2)
         words = sys.argv[1:2] if sys.argv[1:] and sys.argv[1].isalpha() else []
         _end(f"{error.format_message()} ({' '.join(['gasp', *words])} --help)", 2)
     except BrokenPipeError:

@@ -65,17 +65,19 @@ class Trap:
     def __init__(self, phase: str = "", countdown: int = 0) -> None:
         self.calls = dict.fromkeys(PHASES, 0)
         self._phase, self._countdown = phase, countdown
-        self._depths = dict.fromkeys(PHASES, 0)
+        self._inside: list[str] = []  # phases that have been entered and not left, often none
         self._phase_of = {name: phase for phase, names in PHASES.items() for name in names}
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         if event in ("call", "return"):
-            entered = self._phase_of.get(frame.f_code.co_name)
-            if entered:
-                self._depths[entered] += 1 if event == "call" else -1
-        if event in ("call", "c_call"):
-            for phase, depth in self._depths.items():
-                self.calls[phase] += depth > 0
+            phase = self._phase_of.get(frame.f_code.co_name)
+            if phase and event == "call":
+                self._inside.append(phase)
+            elif phase:
+                self._inside.remove(phase)
+        if self._inside and event in ("call", "c_call"):
+            for phase in set(self._inside):
+                self.calls[phase] += 1
             if self._phase and self.calls[self._phase] == self._countdown:
                 os.kill(os.getpid(), signal.SIGKILL)
 

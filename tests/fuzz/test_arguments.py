@@ -70,6 +70,19 @@ CASES = [
     ["problems", "show", "nonsense"],
     ["miniature", "build", "--world", "nonsense"],
     ["view", "--port", "1000000"],
+    ["view", "nowhere"],
+    ["view", "--host", "999.999.999.999"],
+    ["config", "nonsense"],
+    ["show", ""],
+    ["train", ""],
+    ["train", "demo-quick", "sandbox.workers=100000000"],
+    ["train", "demo-quick", "sandbox.memory_mb=999999999999999999"],
+    ["train", "demo-quick", "engine.threads=99999999999"],
+    ["train", "demo-quick", "model.path="],
+    ["train", "demo-quick", "data.goalposts="],
+    ["train", "demo-quick", "data.pool="],
+    ["train", "demo-quick", "store.dir=/dev/null"],
+    ["train", "demo-quick", "--dir", "/etc/passwd"],
 ]
 
 
@@ -89,6 +102,30 @@ def test_one_sentence(
     assert said.startswith("gasp: ")
     assert len(said.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["sandbox"], ["study"]], ids=" ".join)
+def test_a_command_without_its_verb_prints_its_help_alone(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gasp", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "Usage: gasp" in said.out
+    assert said.err == ""
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").touch()
+    words = ["train", "demo-quick", "model.path=nowhere", "--dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["gasp", *words])
+    with pytest.raises(SystemExit):
+        main()
+    assert "not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

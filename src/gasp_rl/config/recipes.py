@@ -58,13 +58,14 @@ def _read_recipe(recipe: str | Path) -> tuple[str, str]:
         if not path.is_file():
             raise ConfigError(f"{path}: no such recipe file")
         try:
-            return path.read_text(encoding="utf-8"), str(path)
+            return path.read_text(encoding="utf-8-sig"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read as text: {error}") from None
     names = recipe_names()
     if str(recipe) not in names:
         near = difflib.get_close_matches(str(recipe), names, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; shipped: {', '.join(names)}"
-        raise ConfigError(f"no recipe named {str(recipe)!r}{hint}")
+        listed = "`gasp recipes` lists them, and a file of your own ends in .toml"
+        hint = f"did you mean {near[0]}?" if near else listed
+        raise ConfigError(f"no recipe named {str(recipe)!r}; {hint}")
     shipped = resources.files("gasp_rl") / "recipes" / f"{recipe}.toml"
     return shipped.read_text(encoding="utf-8"), f"recipe {recipe}"

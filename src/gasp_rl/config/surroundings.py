@@ -9,13 +9,13 @@ from gasp_rl.config.section import Section
 
 
 class SandboxConfig(Section):
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, le=1024)
     """Worker processes; none means one for each core this process may use."""
-    cpu_seconds: float = Field(5.0, gt=0)
+    cpu_seconds: float = Field(5.0, gt=0, le=86400)
     """CPU time that one program may use."""
-    memory_mb: int = Field(1024, ge=64)
+    memory_mb: int = Field(1024, ge=64, le=1 << 24)
     """Address space of one program."""
-    output_bytes: int = Field(1 << 20, ge=64)
+    output_bytes: int = Field(1 << 20, ge=64, le=1 << 32)
     """Bytes that one program may hand back."""
     require: Literal["any", "namespaces", "all"] = "any"
     """Which layers must be on: `any` needs seccomp and rlimits; the others refuse to start with less."""

@@ -9,16 +9,16 @@ from gasp_rl.config.section import Section
 
 
 class ModelConfig(Section):
-    path: str = "miniature"
+    path: str = Field("miniature", min_length=1)
     """A Hugging Face model folder, or `miniature` for the embedded base."""
     adapter: Path | None = None
     """A LoRA adapter to begin from, as a run with `engine.lora_rank` saves it; none begins at zero."""
 
 
 class DataConfig(Section):
-    goalposts: str = "miniature"
+    goalposts: str = Field("miniature", min_length=1)
     """A goalposts file (`gasp goalposts mine` writes one), or the name of an embedded world."""
-    pool: str = "miniature"
+    pool: str = Field("miniature", min_length=1)
     """Real questions D for real-data methods and mining: a file, or the name of an embedded world."""
     limit: int | None = Field(None, ge=1)
     """Use at most this many goalposts (the first ones); none means all."""
@@ -35,7 +35,7 @@ class EngineConfig(Section):
     """Rows decoded at once."""
     train_tokens: int = Field(8192, ge=16)
     """Tokens in one packed micro-batch."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
     """Torch's CPU threads; none leaves torch's own choice."""
     sampler: Literal["native", "continuous", "vllm"] = "native"
     """The engine's own decode loop, transformers' continuous batching, or vLLM (an extra)."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gasp_rl.errors import ConfigError
+
 RecipeArgument = Annotated[
     str, typer.Argument(help="A shipped recipe (`gasp recipes`) or a TOML file.")
 ]
@@ -181,10 +183,13 @@ def config(
 ) -> None:
     """List every setting with its default and meaning."""
     from gasp_rl.config import describe_keys
+    from gasp_rl.config.keys import nearest_key
 
-    for path, default, meaning in describe_keys():
-        if key in path:
-            print(f"{path} = {default}\n    {meaning}")
+    found = [row for row in describe_keys() if key in row[0]]
+    if not found:
+        raise ConfigError(f"no setting has {key!r} in its name{nearest_key(key)}")
+    for path, default, meaning in found:
+        print(f"{path} = {default}\n    {meaning}")
 
 
 def _with_dead(overrides: list[str] | None, stop_when_dead: bool) -> list[str]:

@@ -22,7 +22,7 @@ from gasp_rl.planning.plan import beside_plan
 from gasp_rl.rng import seed_for
 from gasp_rl.roles.prompts import copy_own_prompts
 from gasp_rl.store.checkpoints import verify_checkpoint
-from gasp_rl.store.folder import read_config, write_config
+from gasp_rl.store.folder import new_run_path, read_config, require_free, write_config
 from gasp_rl.store.progress import Progress, Silent
 from gasp_rl.store.records import (
     GUIDE,
@@ -65,6 +65,7 @@ def train(
     engine: takes the place of the one that `config.engine` names. opener: makes the run's parts.
     Raises `RunStopped` when it was asked to end early; `resume` then continues it.
     """
+    require_free(dir or new_run_path(config))
     with opener(config, engine) as session, RunStore.create(config, dir, recipe) as store:
         with listening(store.path) as stopping:
             _run(store, session, 0, progress or Silent(), stopping)

@@ -1,4 +1,4 @@
-"""The verbs that look ahead: plan, doctor."""
+"""The verbs that look ahead and at this machine: plan, doctor, sandbox check."""
 
 import json
 from typing import Annotated
@@ -12,6 +12,10 @@ def mount(app: typer.Typer) -> None:
     """Add every verb of this module to the command line."""
     for verb in (plan, doctor):
         app.command()(verb)
+    group = typer.Typer(no_args_is_help=True, help="Where untrusted programs run.")
+    group.command("check")(check_sandbox)
+    group.callback()(lambda: None)  # keeps the group a group, though it has one verb
+    app.add_typer(group, name="sandbox")
 
 
 def plan(
@@ -41,3 +45,13 @@ def doctor(as_json: JsonOption = False) -> None:
     findings = examination.examine()
     print(examination.as_json(findings) if as_json else examination.render(findings))
     raise typer.Exit(0 if examination.healthy(findings) else 1)
+
+
+def check_sandbox() -> None:
+    """Print each layer on or off with its remedy, and prove them; exit code 1 if one leaks."""
+    from gasp_rl.sandbox.report import check
+
+    report = check()
+    for line in report.lines:
+        print(line)
+    raise typer.Exit(report.exit_status)

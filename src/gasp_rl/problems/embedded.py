@@ -16,7 +16,7 @@ def data_folder() -> Path:
 
 def is_embedded(name: str) -> bool:
     """Whether a name stands for an embedded world rather than for a path."""
-    return Path(name).name == name and (data_folder() / name).is_dir()
+    return name != "" and Path(name).name == name and (data_folder() / name).is_dir()
 
 
 def embedded_model(name: str) -> Path:

@@ -8,12 +8,14 @@ from dataclasses import asdict
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gasp_rl.errors import MissingExtraError, StoreError
-from gasp_rl.store.reader import RunReader
-from gasp_rl.store.views import NodeDetail
 from gasp_rl.types import Stage, TaskKind
+
+if TYPE_CHECKING:  # the command line needs the names of what can be exported, not the readers
+    from gasp_rl.store.reader import RunReader
+    from gasp_rl.store.views import NodeDetail
 
 PAGE = 500
 PARQUET_PAGE = 5000
@@ -31,7 +33,7 @@ class ExportWhat(StrEnum):
     EVALS = "evals"  # one row for each evaluated question
 
 
-def export_rows(reader: RunReader, what: ExportWhat) -> Iterator[dict[str, Any]]:
+def export_rows(reader: "RunReader", what: ExportWhat) -> Iterator[dict[str, Any]]:
     """Rows of one kind, each a flat JSON object.
 
     A curriculum row holds `prompt` (the task in chat form), `completion` (an answer), `answer` (the
@@ -63,7 +65,7 @@ def export_rows(reader: RunReader, what: ExportWhat) -> Iterator[dict[str, Any]]
             yield {**asdict(row), "tags": ", ".join(row.tags), "pass_at": pass_at}
 
 
-def export(reader: RunReader, what: ExportWhat, path: Path, *, force: bool = False) -> int:
+def export(reader: "RunReader", what: ExportWhat, path: Path, *, force: bool = False) -> int:
     """Write `.jsonl` or `.parquet` by the path's ending; returns the number of rows."""
     if path.exists() and not force:
         raise StoreError(f"{path}: exists; choose another name or pass --force")
@@ -79,7 +81,7 @@ def export(reader: RunReader, what: ExportWhat, path: Path, *, force: bool = Fal
     raise StoreError(f"{path}: unknown format {path.suffix!r}; write .jsonl or .parquet")
 
 
-def _curriculum_row(reader: RunReader, id: str) -> dict[str, Any]:
+def _curriculum_row(reader: "RunReader", id: str) -> dict[str, Any]:
     node = reader.node(id)
     summary = node.summary
     kind = Stage(summary.stage).kind
@@ -108,7 +110,7 @@ def _curriculum_row(reader: RunReader, id: str) -> dict[str, Any]:
     }
 
 
-def _question(node: NodeDetail, kind: TaskKind) -> tuple[str, str]:
+def _question(node: "NodeDetail", kind: TaskKind) -> tuple[str, str]:
     """A task in words and its answer. Unguided proposals of AZR also ask for outputs and inputs."""
     if kind is TaskKind.INDUCTION:
         shown = "\n".join(f"f({e.input}) = {e.output}" for e in node.shown)

@@ -31,11 +31,9 @@ def make_run_folder(config: Config, dir: Path | None, recipe: str) -> tuple[Path
     before its database appeared (the process was killed) is taken over.
     """
     path = dir or new_run_path(config)
+    require_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        held = {entry.name for entry in path.iterdir()}
-        if held and not ("run.lock" in held and held <= _MADE_FIRST):
-            raise StoreError(f"{path}: not empty; choose another folder or remove it yourself")
         lock = RunLock(path)
         write_config(path, config)
         if recipe:
@@ -44,6 +42,20 @@ def make_run_folder(config: Config, dir: Path | None, recipe: str) -> tuple[Path
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}; no run was made") from error
     return path, lock
+
+
+def require_free(path: Path) -> None:
+    """Raise `StoreError` where no run folder can be made, before anything heavy is loaded."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise StoreError(f"{path}: {place} is no folder; no run was made")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: {place}: Permission denied; no run was made")
+    held = {entry.name for entry in path.iterdir()} if path == place else set()
+    if held and not ("run.lock" in held and held <= _MADE_FIRST):
+        raise StoreError(f"{path}: not empty; choose another folder or remove it yourself")
 
 
 def write_config(path: Path, config: Config) -> None:
@@ -98,7 +110,9 @@ def find_run(run: str, root: Path = Path("runs")) -> Path:
     for path in (Path(run), root / run):
         if (path / "run.db").is_file():
             return path
-    raise StoreError(f"{run}: no run folder of this path or name (looked in {root.absolute()})")
+    raise StoreError(
+        f"{run or repr(run)}: no run folder of this path or name (looked in {root.absolute()})"
+    )
 
 
 class RunLock:

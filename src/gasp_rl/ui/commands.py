@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gasp_rl.errors import StoreError
 from gasp_rl.store.export import ExportWhat
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def view(
     """Serve the curriculum explorer for every run under a folder, live and finished."""
     from gasp_rl.ui.server import serve
 
+    if dir != RUNS and not dir.is_dir():  # the usual folder may come later, with its first run
+        raise StoreError(f"{dir}: no such folder")
     serve(dir, host=host, port=port)
 
 

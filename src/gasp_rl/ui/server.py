@@ -166,7 +166,8 @@ def serve(root: Path, *, host: str = "127.0.0.1", port: int = 7117) -> None:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise StoreError(f"{host}:{port}: {error.strerror}; choose another --port") from None
+        other = "--host" if isinstance(error, socket.gaierror) else "--port"
+        raise StoreError(f"{host}:{port}: {error.strerror}; choose another {other}") from None
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     print(f"http://{shown}:{port}/{f'?token={token}' if token else ''}", flush=True)
