@@ -51,7 +51,7 @@ def main() -> None:
     """Exit codes: 0 done, 1 unexpected failure, 2 an error that the user can mend, 3 a run that
     learns nothing, 130 stopped on request."""
     try:
-        code = build_app()(standalone_mode=False)
+        code = build_app()(prog_name="gasp", standalone_mode=False)
     except GaspError as error:
         if os.environ.get("GASP_DEBUG"):
             raise
@@ -59,8 +59,8 @@ def main() -> None:
     except _ClickError as error:
         if not error.format_message():  # a group without a verb, which has printed its help
             sys.exit(2)
-        words = sys.argv[1:2] if sys.argv[1:] and sys.argv[1].isalpha() else []
-        _end(f"{error.format_message()} ({' '.join(['gasp', *words])} --help)", 2)
+        verb = error.ctx.command_path if error.ctx else "gasp"
+        _end(f"{error.format_message()} ({verb} --help)", 2)
     except BrokenPipeError:
         # Who read our output has gone; Python must not complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

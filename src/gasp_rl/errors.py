@@ -1,6 +1,13 @@
 """Exceptions for users: one clear sentence that says what happened, the value, and what to do."""
 
 
+def reason_of(error: Exception) -> str:
+    """Why something failed, on one line; of a system error without number and path, since the
+    sentence around it names the path."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(said.split())[:300]
+
+
 class GaspError(Exception):
     """Root of every error that this package raises on purpose."""
 

@@ -169,10 +169,21 @@ def test_lasting_failures_are_one_clear_error(server: Server) -> None:
     with pytest.raises(EngineError, match="status 404"):
         list(endpoint(server).sample(ask, Sampling()))
     assert len(server.requests) == 4
+    known = endpoint(server, retries=1)
+    with pytest.raises(EngineError, match="status 404"):
+        list(known.sample(ask, Sampling()))
     server.shutdown()
     server.server_close()
     with pytest.raises(EngineError, match="gave up after 2 tries"):
-        list(endpoint(server, retries=1).sample(ask, Sampling()))
+        list(known.sample(ask, Sampling()))
+    with pytest.raises(EngineError, match=r"nothing answers there.*running"):
+        list(endpoint(server).sample(ask, Sampling()))
+
+
+@pytest.mark.parametrize("url", ["http://", "http:///v1", "http://h:99999999/v1", "http://[::1"])
+def test_an_address_that_is_none_is_one_sentence(url: str) -> None:
+    with pytest.raises(EngineError, match=r"^http"):
+        EndpointSampler(url, "m")
 
 
 def test_completions_made_elsewhere_in_both_formats(tmp_path: Path, sandbox: Sandbox) -> None:

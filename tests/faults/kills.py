@@ -7,6 +7,7 @@ checkpoints must be those of the unbroken run, and at the end of each run everyt
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -19,6 +20,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -199,10 +201,15 @@ def _train_or_resume(
         os._exit(code)
 
 
+def reading(run: Path) -> AbstractContextManager[sqlite3.Connection]:
+    """A run's database, read-only, closed at the end of the block."""
+    return contextlib.closing(sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True))
+
+
 def _finished(path: Path) -> bool:
     if not (path / "run.db").is_file():
         return False
-    with sqlite3.connect(f"file:{path / 'run.db'}?mode=ro", uri=True) as db:
+    with reading(path) as db:
         row = db.execute("select value from info where key = 'finished'").fetchone()
     return row is not None and row[0] == "yes"
 
@@ -241,7 +248,7 @@ def contents(run: Path, last: int) -> dict[str, object]:
         "evaluations": "select * from eval where step <= ? order by step, policy, question",
         "goalposts": "select * from goalpost where ? is not null order by id",
     }
-    with sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True) as db:
+    with reading(run) as db:
         return {name: db.execute(query, (last,)).fetchall() for name, query in queries.items()}
 
 
@@ -257,7 +264,7 @@ def weights(run: Path, last: int) -> dict[int, dict[str, str]]:
 
 
 def _last_step(run: Path) -> int:
-    with sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True) as db:
+    with reading(run) as db:
         return int(db.execute("select coalesce(max(step), 0) from step").fetchone()[0])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,24 @@ def test_a_full_disk_loses_no_committed_step() -> None:
             again.commit_step(step_record(committed + 1))
 
 
+def test_a_run_whose_disk_fills_goes_on_once_there_is_space(small: Config, tmp_path: Path) -> None:
+    whole = train(small, tmp_path / "whole")
+    with tiny_disk() as disk:
+        filler = disk / "filler"
+
+        def fill() -> None:
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+
+        with pytest.raises(StoreError, match=r"full|space|disk") as caught:
+            train(small, disk / "run", AtStep(2, fill))
+        assert "\n" not in str(caught.value)
+        filler.unlink()
+        loop.resume(disk / "run", engine=ScriptedEngine(write))
+        assert contents(disk / "run", 4) == contents(whole, 4)
+
+
 _GROWS = """
 import resource, sys
 from pathlib import Path
@@ -313,7 +332,20 @@ def test_a_home_that_cannot_be_written_does_not_matter(
         assert reader.info()["finished"] == "yes"
 
 
-# -- clocks and workers ----------------------------------------------------------------------------
+# -- trackers, clocks and workers ------------------------------------------------------------------
+
+
+def test_a_tracker_that_is_down_changes_nothing(small: Config, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason='pip install "gasp-rl[tensorboard]"')
+    whole = train(small, tmp_path / "whole")
+    tracked = override_config(small, ["steps=1", 'track=["tensorboard"]'], "test")
+    path = train(tracked, tmp_path / "run")
+    shutil.rmtree(path / "tensorboard")
+    (path / "tensorboard").write_text("no folder, so that nothing can be written in it")
+    watcher = AtStep(0, lambda: None)
+    loop.resume(path, watcher, ScriptedEngine(write), ["steps=4"])
+    assert [line for line in watcher.said if "tracker tensorboard failed" in line]
+    assert contents(path, 4) == contents(whole, 4)
 
 
 def test_clocks_that_jump_change_nothing(

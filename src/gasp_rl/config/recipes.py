@@ -8,7 +8,7 @@ from typing import Any
 
 from gasp_rl.config.parsing import apply_override, layered, parse_config, parse_toml
 from gasp_rl.config.run import Config
-from gasp_rl.errors import ConfigError
+from gasp_rl.errors import ConfigError, reason_of
 
 
 def recipe_names() -> list[str]:
@@ -60,7 +60,7 @@ def _read_recipe(recipe: str | Path) -> tuple[str, str]:
         try:
             return path.read_text(encoding="utf-8-sig"), str(path)
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+            raise ConfigError(f"{path}: cannot be read as text: {reason_of(error)}") from None
     names = recipe_names()
     if str(recipe) not in names:
         near = difflib.get_close_matches(str(recipe), names, 1)

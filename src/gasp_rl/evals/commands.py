@@ -45,7 +45,9 @@ def evaluate_model(
     model: Annotated[
         str, typer.Argument(help="Model folder, or URL of an endpoint; none with --samples.")
     ] = "",
-    n: Annotated[int, typer.Option("-n", min=1, help="Samples of each question.")] = 1,
+    n: Annotated[
+        int, typer.Option("-n", min=1, max=1_000_000, help="Samples of each question.")
+    ] = 1,
     samples: Annotated[
         Path | None, typer.Option(help="Grade this file of completions instead of sampling.")
     ] = None,

@@ -27,6 +27,7 @@ class EndpointSampler:
     url:   base up to and with /v1, for instance http://127.0.0.1:8000/v1.
     model: the server's name of the model.
     The key, if the server wants one, comes from the environment variable `key_variable`.
+    A server that cannot be reached at all is an error at once; one that has answered is waited for.
     Messages go to /chat/completions, plain text to /completions.
     """
 
@@ -49,6 +50,13 @@ class EndpointSampler:
         self.url, self.model, self.name = url.rstrip("/"), model, f"{model}@{url}"
         self.concurrency, self.retries = concurrency, retries
         self.backoff_seconds, self._sleep = backoff_seconds, sleep
+        try:
+            host = httpx.URL(url).host
+        except httpx.InvalidURL as error:
+            raise EngineError(f"{url}: not an address: {error}") from None
+        if not host:
+            raise EngineError(f"{url}: names no host; write it as http://HOST:PORT/v1")
+        self._answered = False
         key = os.environ.get(key_variable)
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -122,7 +130,12 @@ class EndpointSampler:
                 response = self._client.post(self.url + path, json=body)
             except httpx.TransportError as error:  # refused, reset, timed out
                 failure = f"{type(error).__name__}: {error}"
+                if isinstance(error, httpx.ConnectError) and not self._answered:
+                    raise EngineError(
+                        f"{self.url}: nothing answers there ({error}); is the server running?"
+                    ) from None
                 continue
+            self._answered = True
             if response.status_code in RETRIED_STATUS:
                 failure = f"status {response.status_code}: {response.text[:200]}"
                 continue

@@ -43,7 +43,9 @@ def mine_goalposts(
         list[Path] | None, typer.Option(help="Logs of other machines to take in.")
     ] = None,
     shard: Annotated[str, typer.Option(help="Mine part i/m of the questions, i from 0.")] = "0/1",
-    n: Annotated[int, typer.Option("-n", min=1, help="Samples of a policy on a question.")] = 100,
+    n: Annotated[
+        int, typer.Option("-n", min=1, max=1_000_000, help="Samples of a policy on a question.")
+    ] = 100,
     confirm: Annotated[int, typer.Option(min=0, help="Fresh samples on the survivors.")] = 100,
     first: Annotated[int, typer.Option(min=1, help="Size of the first draw; then doubled.")] = 1,
     against: Annotated[

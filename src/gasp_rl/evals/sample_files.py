@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import DataError, reason_of
 from gasp_rl.evals.extract import Extraction, extract, extract_answer
 from gasp_rl.evals.judge import Grading
 from gasp_rl.evals.runner import Benchmark, Report, grade_stored, report
@@ -38,7 +38,7 @@ def file_settings(path: Path) -> dict[str, Any]:
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
     return {"samples": path.name, "samples_digest": digest}
 
 
@@ -99,7 +99,7 @@ def _json_list(path: Path) -> Iterator[Row]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
     rows = parse_json(text, str(path))
     if not isinstance(rows, list):
         raise DataError(f"{path}: LiveCodeBench's output is a JSON list, got {rows!r:.100}")

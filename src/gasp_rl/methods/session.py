@@ -69,6 +69,7 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     goalposts = load_goalposts(config)
     guides = load_guides(config, goalposts)
     validation = load_validation(config)
+    pool = _training_pool(config, goalposts)
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
     watch = Stopwatch()
@@ -80,11 +81,11 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
             buffers = Buffers(NoveltyIndex(build_embedder(config, engine)))
             method: Method
             if config.method.startswith("gasp"):
-                method = _gasp(config, goalposts, guides, student, sandbox, buffers)
+                method = _gasp(config, guides, student, sandbox, buffers, pool)
             elif config.method == "azr":
                 method, guides = _azr(config, student, sandbox, buffers)
             else:
-                method = Rlvr(config, load_pool(config), student)
+                method = Rlvr(config, pool, student)
             yield Session(
                 config=config,
                 engine=engine,
@@ -101,11 +102,11 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
 
 def _gasp(
     config: Config,
-    goalposts: Sequence[Question],
     guides: Sequence[Question],
     student: Student,
     sandbox: RunsJobs,
     buffers: Buffers,
+    pool: Sequence[TrainingQuestion],
 ) -> Gasp:
     """The method with its teacher, and with what settings add to the paper's."""
     engine = student.engine
@@ -116,9 +117,7 @@ def _gasp(
     fresh = FreshSamples(config, student, buffers, guides)
     measure = build_measure(config, student, buffers, fresh.solutions)
     shaping = Shaping(config, buffers, sandbox, {q.id: q for q in guides}, measure)
-    real = None
-    if config.method == "gasp+rlvr":
-        real = Rlvr(config, load_pool(config, without=goalposts), student)
+    real = Rlvr(config, pool, student) if pool else None
     return Gasp(config, fresh, student, teacher, shaping, real)
 
 
@@ -163,6 +162,17 @@ def load_guides(config: Config, goalposts: Sequence[Question]) -> list[Question]
     pool = load_pool(config, without=goalposts)
     order = rng(config.seed, 0, "guides").permutation(len(pool))
     return [pool[int(i)].question for i in order[: len(goalposts)]]
+
+
+def _training_pool(config: Config, goalposts: Sequence[Question]) -> list[TrainingQuestion]:
+    """The real questions that the method trains on; none for methods that take none."""
+    match config.method:
+        case "rlvr":
+            return load_pool(config)
+        case "gasp+rlvr":
+            return load_pool(config, without=goalposts)
+        case _:
+            return []
 
 
 def load_pool(config: Config, without: Sequence[Question] = ()) -> list[TrainingQuestion]:

@@ -13,7 +13,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import DataError, reason_of
 from gasp_rl.problems.rows import Loaded, Row, Skipped, collect
 from gasp_rl.problems.schema import load_questions, write_questions
 from gasp_rl.sandbox import Func, Sandbox, Verdict
@@ -63,7 +63,7 @@ def load_evalplus(
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
     kept = cache / f"evalplus-{CONVERSION}-{digest}-{tests}.jsonl.gz" if cache else None
     if kept and kept.is_file():
         return Loaded(load_questions(kept).questions, _read_skipped(kept))

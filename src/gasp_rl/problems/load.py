@@ -163,6 +163,8 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
         path = Path(name)
         loaded = load_questions(path, source.skip_broken)
         name = path.name.split(".")[0]
+    elif not place and Path(name).exists():
+        raise DataError(f"{name}: a file of questions is named .jsonl or .jsonl.gz")
     else:
         raise DataError(
             f"no set named {name!r}; known: {', '.join(SETS)}, or a .jsonl file of our own format"

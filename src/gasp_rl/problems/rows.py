@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import DataError, reason_of
 from gasp_rl.tasks.question import Question
 from gasp_rl.types import Example
 
@@ -196,7 +196,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if line.strip():
                     yield number, line
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
 
 
 def _open(path: Path) -> BinaryIO:

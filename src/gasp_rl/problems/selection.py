@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gasp_rl.errors import DataError
+from gasp_rl.errors import DataError, reason_of
 from gasp_rl.problems.livecodebench import releases
 from gasp_rl.tasks.question import Question
 
@@ -77,7 +77,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of ids: {error}") from None
+        raise DataError(f"{path}: cannot be read as a list of ids: {reason_of(error)}") from None
     ids = tuple(s for line in lines if (s := line.strip()) and not s.startswith("#"))
     if not ids:
         raise DataError(f"{path}: holds no id")

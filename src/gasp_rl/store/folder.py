@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gasp_rl.config import Config
-from gasp_rl.errors import StoreError
+from gasp_rl.errors import StoreError, reason_of
 from gasp_rl.store.environment import write_environment
 
 _MADE_FIRST = {
@@ -70,8 +70,7 @@ def read_config(path: Path) -> Config:
     try:
         return Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path / 'config.json'}: cannot be read: {reason:.200}") from None
+        raise StoreError(f"{path / 'config.json'}: cannot be read: {reason_of(error)}") from None
 
 
 def new_run_path(config: Config) -> Path:

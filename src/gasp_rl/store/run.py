@@ -100,13 +100,15 @@ class RunStore:
         """Fold the write-ahead log into run.db (one self-contained file) and drop the lock."""
         if self._lock is None:
             return
-        with clear_errors(self._database):
-            if not self._db.in_transaction:
-                self._db.execute("pragma busy_timeout = 0")
-                self._fold_journal()
+        try:
+            with clear_errors(self._database):
+                if not self._db.in_transaction:
+                    self._db.execute("pragma busy_timeout = 0")
+                    self._fold_journal()
+        finally:  # on a full disk the log cannot be folded; whoever opens the run next does it
             self._db.close()
-        self._lock.release()
-        self._lock = None
+            self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> "RunStore":
         return self

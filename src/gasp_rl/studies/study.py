@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from gasp_rl.config import BudgetConfig, Config, Section, load_config
-from gasp_rl.errors import ConfigError, StoreError
+from gasp_rl.errors import ConfigError, StoreError, reason_of
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Selection = Literal["pass@20", "pass@1", "last"]
@@ -197,8 +197,7 @@ def read_plan(folder: Path) -> Plan:
         configs = {arm: Config.model_validate(config) for arm, config in tree["configs"].items()}
         return _plan(Study.model_validate(tree["study"]), configs)
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path}: no study here ({reason:.200})") from None
+        raise StoreError(f"{path}: no study here ({reason_of(error)})") from None
 
 
 def run_folder(folder: Path, run: Run) -> Path:
