@@ -51,11 +51,11 @@ class EndpointSampler:
         self.concurrency, self.retries = concurrency, retries
         self.backoff_seconds, self._sleep = backoff_seconds, sleep
         try:
-            host = httpx.URL(url).host
+            address = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise EngineError(f"{url}: not an address: {error}") from None
-        if not host:
-            raise EngineError(f"{url}: names no host; write it as http://HOST:PORT/v1")
+        if not address.host or not 0 < (address.port or 80) < 65536:
+            raise EngineError(f"{url}: names no host and port; write it as http://HOST:PORT/v1")
         self._answered = False
         key = os.environ.get(key_variable)
         self._client = httpx.Client(
