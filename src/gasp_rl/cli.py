@@ -1,5 +1,6 @@
 """The `gasp` command: mounts the verbs of each room, and turns errors into one sentence."""
 
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -50,6 +51,8 @@ def _global_options(
 def main() -> None:
     """Exit codes: 0 done, 1 unexpected failure, 2 an error that the user can mend, 3 a run that
     learns nothing, 130 stopped on request."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale that lacks a sign shows its escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = build_app()(prog_name="gasp", standalone_mode=False)
     except GaspError as error:

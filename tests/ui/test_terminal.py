@@ -21,7 +21,7 @@ from gasp_rl.store.health import Level, check_health, is_dead, worst
 from gasp_rl.store.views import StepSummary
 from gasp_rl.types import Metrics
 from gasp_rl.ui import commands
-from gasp_rl.ui.console import LiveView, PlainView, bar, duration, open_console
+from gasp_rl.ui.console import LiveView, PlainView, bar, duration, open_console, print_whole
 from gasp_rl.ui.safe import block, one_line, visible
 from gasp_rl.ui.tree import node_view, run_tree
 
@@ -155,6 +155,18 @@ def test_the_tree_and_a_node_are_readable(tmp_path: Path) -> None:
     assert "f([4])" in node
     assert "step 2 trained: 1/10" in goalpost
     assert "student induction  wrong" in rollout
+
+
+def test_what_is_no_terminal_gets_whole_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_run(tmp_path) as store:
+        print_whole(run_tree(store.reader))
+        print_whole(node_view(store.reader, "2.lift.0"))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(len(line) > 80 for line in lines)
+    assert not any("\u2026" in line or line != line.rstrip() for line in lines)
+    assert any("p: right among the probes" in line for line in lines)
 
 
 def test_hostile_text_is_inert_in_every_terminal_view(tmp_path: Path) -> None:

@@ -44,12 +44,10 @@ def show(
         if as_json:
             _print_json(_node_json(reader, node) if node else _tree_json(reader))
             return
-        from rich.console import Console
-
+        from gasp_rl.ui.console import print_whole
         from gasp_rl.ui.tree import node_view, run_tree
 
-        tree = node_view(reader, node) if node else run_tree(reader, rejected=rejected)
-        Console(highlight=False, emoji=False, markup=False).print(tree)
+        print_whole(node_view(reader, node) if node else run_tree(reader, rejected=rejected))
 
 
 def status(run: RunArgument = "latest", dir: DirOption = RUNS, as_json: JsonOption = False) -> None:

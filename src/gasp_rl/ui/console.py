@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 REFRESH_PER_SECOND = 4
 BAR = 24
+WIDE = 1000
+"""Columns of what is no terminal: more than any line of the views has."""
+
 COLOURS = {Level.GREEN: "green", Level.AMBER: "yellow", Level.RED: "red"}
 
 
@@ -104,6 +107,20 @@ class Tally:
             return level, f"{len(findings)} checks passed"
         first = findings[0]
         return level, f"{first.rule} {first.value:.3g}: {first.meaning}; {first.advice}"
+
+
+def print_whole(view: "RenderableType") -> None:
+    """Print to the terminal as wide as it is; elsewhere no line is cut, and none ends in blanks."""
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False, markup=False)
+    if console.is_terminal:
+        console.print(view)
+        return
+    console.width = WIDE
+    with console.capture() as caught:
+        console.print(view)
+    print("\n".join(line.rstrip() for line in caught.get().splitlines()))
 
 
 class PlainView:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 CHILDREN = 50
 GOALPOSTS = 200
+LEGEND = (
+    "p: right among the probes, with its 95% interval; r: the teacher's reward; used: later attempts, "
+    "now: right among the last of them; io, f: what was to change"
+)
 
 
 def run_tree(
     reader: RunReader, *, rejected: bool = False, goalposts: int = GOALPOSTS
 ) -> "RenderableType":
     """The tree of a run: each goalpost that has proposals, with its lemmas and their lifts."""
+    from rich.console import Group
     from rich.text import Text
     from rich.tree import Tree
 
@@ -41,7 +46,7 @@ def run_tree(
     bare = sum(g not in built for g in goalposts_of_run)
     if bare:
         root.add(Text(f"{bare} goalposts without proposals", "dim"))
-    return root
+    return Group(root, Text(LEGEND, "dim")) if built else root
 
 
 def node_view(reader: RunReader, id: str) -> "RenderableType":
@@ -101,11 +106,13 @@ def _goalpost_line(goalpost: GoalpostSummary) -> "Text":
             overflow="ellipsis",
         )
     state = f"solved at step {goalpost.first_solved}" if goalpost.solved else "unsolved"
+    measured = [("base", goalpost.base), ("trained", goalpost.trained)]
+    rates = "".join(f"  {name} {_rate(rate)}" for name, rate in measured if rate is not None)
     return Text.assemble(
         (one_line(goalpost.id, 40), "bold"),
-        f"  {one_line(goalpost.label, 70)}  ",
+        "  ",
         (state, "bold green" if goalpost.solved else "dim"),
-        f"  base {_rate(goalpost.base)}  trained {_rate(goalpost.trained)}",
+        f"{rates}  {one_line(goalpost.label, 70)}",
         no_wrap=True,
         overflow="ellipsis",
     )
@@ -124,7 +131,9 @@ def _node_line(node: NodeSummary) -> "Text":
             no_wrap=True,
             overflow="ellipsis",
         )
-    used = f"  used {node.used}x, now {_rate(node.recent)}" if node.used else ""
+    used = f"  used {node.used}x" if node.used else ""
+    if node.recent:
+        used += f", now {_rate(node.recent)}"
     return Text.assemble(
         (node.stage, "cyan" if node.stage == "lemma" else "magenta"),
         f" {node.id}  {node.axis}  p {_rate(node.pass_rate)}  r {node.reward:.2f}{used}",
