@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test check docs slow ray coverage faults fuzz bench dist wheel-test clean
+.PHONY: demo demo-quick test lint check docs slow ray coverage faults fuzz bench dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -23,9 +23,11 @@ ray: $(VENV)/.dev
 	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest tests/sandbox/test_cluster.py
 
-check: $(VENV)/.dev
+lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench examples
 	$(BIN)/ruff format --check src tests bench examples
+
+check: lint
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
@@ -33,6 +35,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
+# Apart from `check`, which takes a minute: this runs every quick test, and more slowly than `test` does.
 coverage: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -m "not slow"
 	$(BIN)/coverage report
@@ -70,7 +73,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(PIP) -e ".[train,lora,api,export,hub,tensorboard,dev]"
+	$(PIP) -e ".[train,lora,api,export,hub,tensorboard,docs,dev]"
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,14 @@ def test_links_and_anchors_lead_somewhere(path: Path) -> None:
         assert path.parent != DOCS or target.is_relative_to(DOCS), f"{path.name}: {link}"
         if anchor:
             assert anchor in anchors(target), f"{path.name}: {link}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("material", reason='pip install "gasp-rl[docs]"')
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "start" / "index.html").is_file()
 
 
 def commands(path: Path) -> Iterator[tuple[list[str], bool]]:

@@ -51,4 +51,7 @@ class MissingExtraError(GaspError, ImportError):
     """An optional dependency is not installed; the message holds the exact install line."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        super().__init__(f'{needed_for} needs an extra: pip install "gasp-rl[{extra}]"')
+        super().__init__(
+            f'{needed_for} needs an extra: pip install "gasp-rl[{extra}]" '
+            f'(in a clone: pip install -e ".[{extra}]")'
+        )
