@@ -143,7 +143,7 @@ def test_the_tree_and_a_node_are_readable(tmp_path: Path) -> None:
         goalpost = _printed(node_view(store.reader, "g1"))
         rollout = _printed(node_view(store.reader, "2.attempt.1"))
         everything = _printed(run_tree(store.reader, rejected=True))
-        with pytest.raises(StoreError, match="no rollout 'nothing'"):
+        with pytest.raises(StoreError, match="no goalpost, node or rollout has the id 'nothing'"):
             node_view(store.reader, "nothing")
     assert "1 of 2 goalposts solved" in tree
     assert re.search(r"lemma 1\.lemma\.0  f  p 5/10 \[24%-76%\]  r 0.50  used 3x, now 3/3", tree)

@@ -283,7 +283,9 @@ class RunReader:
         """One rollout with prompt, completion, verdict in words and its task."""
         row = self._row(f"{ROLLOUT} where id = ?", id)
         if row is None:
-            raise StoreError(f"{self.path}: no rollout {id!r}")
+            raise StoreError(
+                f"{self.path}: no goalpost, node or rollout has the id {id!r}; `gasp show` lists them"
+            )
         summary = RolloutSummary(**dict(row))
         text = self._row(
             "select t.completion, t.detail, t.trace, p.text as prompt from rollout r"
