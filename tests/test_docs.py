@@ -86,7 +86,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "start" / "index.html").is_file()
+    assert (tmp_path / "start.html").is_file()
 
 
 def commands(path: Path) -> Iterator[tuple[list[str], bool]]:

@@ -337,10 +337,39 @@ def test_select_reads_and_never_writes(tmp_path: Path) -> None:
             "attach 'x.db' as x",
             "pragma journal_mode = delete",
             "select 1; delete from step",
+            "",
+            "-- nothing",
         ):
             with pytest.raises(StoreError):
                 store.reader.select(statement)
         assert store.reader.last_step() == 3
+
+
+_ENDLESS = """
+import sys
+from pathlib import Path
+from gasp_rl.errors import StoreError
+from gasp_rl.store.reader import RunReader
+endless = "with recursive a(x) as (select 1 union all select x + 1 from a) select count(*) from a"
+with RunReader.open(Path(sys.argv[1])) as reader:
+    print("begins", flush=True)
+    try:
+        reader.select(endless)
+    except (StoreError, KeyboardInterrupt):
+        print("ended")
+"""
+
+
+def test_ctrl_c_ends_a_statement_without_end(tmp_path: Path) -> None:
+    with small_run(tmp_path) as store:
+        pass
+    command = [sys.executable, "-c", _ENDLESS, str(store.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[0] == "ended\n"
 
 
 def test_a_copied_read_only_folder_opens(tmp_path: Path) -> None:

@@ -351,10 +351,15 @@ class RunReader:
         path = self.path / "run.db"
         db = open_database(path, readonly=True)
         db.set_authorizer(_allow_reading)
+        db.set_progress_handler(lambda: 0, 1_000_000)  # lets Ctrl-C end a statement without end
         try:
             with clear_errors(path):
                 cursor = db.execute(sql)
-                names = [column[0] for column in cursor.description or ()]
+                if cursor.description is None:
+                    raise StoreError(
+                        f"{path}: write one statement that gives rows (got {sql!r:.100})"
+                    )
+                names = [column[0] for column in cursor.description]
                 return names, [tuple(row) for row in cursor.fetchmany(limit)]
         finally:
             db.close()
