@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint check docs slow ray coverage faults fuzz bench dist wheel-test clean
+.PHONY: demo demo-quick test lint check docs slow ray tinker coverage faults fuzz bench dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -22,6 +22,15 @@ slow: $(VENV)/.dev
 ray: $(VENV)/.dev
 	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest tests/sandbox/test_cluster.py
+
+# A real SkyRL server on this CPU, in an environment of its own, and the contract of engines on it.
+# Pip brings it the CUDA build of torch (3 GB), which it does not use: PIP_FIND_LINKS may name another.
+SKYRL ?= build/skyrl
+tinker: $(VENV)/.dev
+	$(PIP) -e ".[tinker-selfhosted]"
+	test -x $(SKYRL)/bin/python || $(PYTHON) -m venv $(SKYRL)
+	$(SKYRL)/bin/python -m pip install --quiet -r tests/lanes/skyrl/requirements.txt
+	GASP_SKYRL=$(SKYRL) $(BIN)/python -m pytest tests/lanes
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench examples

@@ -11,6 +11,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     SmolLM3Config,
     SmolLM3ForCausalLM,
 )
@@ -34,7 +36,7 @@ _SHAPE = {
     "tie_word_embeddings": True,
 }
 
-ARCHITECTURES = ("smollm3-nope", "smollm3-rope", "qwen2")
+ARCHITECTURES = ("smollm3-nope", "smollm3-rope", "qwen2", "qwen3")
 
 
 def tiny_model(
@@ -45,6 +47,8 @@ def tiny_model(
     shape = _SHAPE | {"attn_implementation": attention} | overrides
     if architecture == "qwen2":
         model: PreTrainedModel = Qwen2ForCausalLM(Qwen2Config(**shape))
+    elif architecture == "qwen3":
+        model = Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=8))
     else:
         rope = int(architecture == "smollm3-rope")
         model = SmolLM3ForCausalLM(SmolLM3Config(**shape, no_rope_layers=[rope] * 2))

@@ -35,6 +35,7 @@ from gasp_rl.config.training import (
     ModelConfig,
     OptimConfig,
     SamplingConfig,
+    TinkerConfig,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "StoreConfig",
     "StudentConfig",
     "TeacherConfig",
+    "TinkerConfig",
     "describe_keys",
     "known_keys",
     "load_config",

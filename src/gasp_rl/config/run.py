@@ -29,6 +29,7 @@ from gasp_rl.config.training import (
     LossConfig,
     ModelConfig,
     OptimConfig,
+    TinkerConfig,
 )
 
 
@@ -53,6 +54,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     engine: EngineConfig = EngineConfig()
+    tinker: TinkerConfig = TinkerConfig()
     optim: OptimConfig = OptimConfig()
     loss: LossConfig = LossConfig()
     probe: ProbeConfig = ProbeConfig()

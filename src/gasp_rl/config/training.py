@@ -25,8 +25,9 @@ class DataConfig(Section):
 
 
 class EngineConfig(Section):
-    name: Literal["local", "scripted"] = "local"
-    """What samples and trains. `scripted` exists for tests only."""
+    name: Literal["local", "tinker", "scripted"] = "local"
+    """What samples and trains: this process, or a Tinker API server (section `tinker`). `scripted`
+    exists for tests only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the policy lives; `auto` takes a GPU when torch sees one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -51,6 +52,20 @@ class EngineConfig(Section):
     """LoRA's output is scaled by lora_alpha / lora_rank."""
 
 
+class TinkerConfig(Section):
+    """The server of `engine.name=tinker`; the key of one that asks for it is TINKER_API_KEY."""
+
+    url: str = "http://localhost:8000"
+    """Where it answers."""
+    server: Literal["skyrl-jax", "skyrl-train", "hosted"] = "skyrl-train"
+    """What it is, for servers reduce losses differently: SkyRL's JAX backend, SkyRL's FSDP and
+    Megatron backends (or another server that sums), or the hosted service."""
+    base_model: str = ""
+    """Its name of the model; none: `model.path`, which always gives tokenizer and prompts."""
+    patience_seconds: float = Field(120, gt=0)
+    """How long a server that was there may be away before the run ends, to be resumed."""
+
+
 class OptimConfig(Section):
     lr: float = Field(1e-6, gt=0)
     """Learning rate (paper: 1e-6 for a 7B model)."""
@@ -60,8 +75,8 @@ class OptimConfig(Section):
     """AdamW's denominator offset."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    max_grad_norm: float = Field(1.0, gt=0)
-    """Gradients with a larger global norm are scaled down to it."""
+    max_grad_norm: float = Field(1.0, ge=0)
+    """Gradients with a larger global norm are scaled down to it; 0: never."""
 
 
 class LossConfig(Section):

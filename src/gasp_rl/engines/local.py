@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.adapter import ADAPTER_WEIGHTS, adapter_off, attach, load_adapter
 from gasp_rl.engines.memory import Budget
+from gasp_rl.engines.objective import TokenBatch, objective
 from gasp_rl.engines.optimizer import MasterOptimizer
 from gasp_rl.engines.packing import Packed, Pair, micro_batches, pack, shortest
 from gasp_rl.engines.pretrained import (
@@ -70,9 +71,9 @@ class LocalEngine:
             load_adapter(self._model, adapter)
         if config.gradient_checkpointing:
             checkpoint_layers(self._model)
-        self._stop_ids = stop_ids(self._model)
+        self._stop_ids = stop_ids(self._model.config, self._model.generation_config)
         tokenizer = FolderTokenizer(folder, self._stop_ids[0])
-        require_rows(self._model, tokenizer, folder)
+        require_rows(self._model.get_input_embeddings().weight.shape[0], tokenizer, folder)
         self.tokenizer: Tokenizer = tokenizer
         self._frozen: PreTrainedModel | None = None
         self._score, trained = self._trainer(config)
@@ -147,7 +148,7 @@ class LocalEngine:
         for share in self._shares(pairs, budget):
             packed = pack([pairs[i] for i in share.indices], self._device, self._dtype)
             chosen = [rows[i] for i in share.indices]
-            batch = _TokenBatch(chosen, [weights[i] for i in share.indices], self._device)
+            batch = TokenBatch(chosen, [weights[i] for i in share.indices], self._device)
             for name, value in self._backward_batch(packed, batch, loss, share.scale).items():
                 sums[name] += value if share.scale else 0.0
         totals = self._total(sums)
@@ -164,28 +165,19 @@ class LocalEngine:
         return sums
 
     def _backward_batch(
-        self, packed: Packed, batch: "_TokenBatch", loss: LossConfig, scale: float
+        self, packed: Packed, batch: TokenBatch, loss: LossConfig, scale: float
     ) -> Metrics:
         """One micro-batch: its part of the loss, and sums over its tokens."""
         logprobs_N, entropy_N = self._score(
             packed, batch.temperatures_N, entropy_gradient=loss.entropy_coef > 0
         )
-        surrogate = losses.policy_loss(logprobs_N, batch.sampler_N, batch.advantages_N, loss)
-        loss_N = surrogate.loss_N - loss.entropy_coef * entropy_N
-        sums = {
-            "policy/entropy": entropy_N,
-            "policy/logprob_gap": (logprobs_N - batch.sampler_N).abs(),
-            "policy/clip_fraction": surrogate.clipped_N,
-        }
+        reference_N = None
         if loss.kl_coef:
             with torch.no_grad(), self._reference() as model:
                 reference_N, _ = score(model, packed, batch.temperatures_N)
-            kl_N = losses.kl_k3(logprobs_N, reference_N)
-            loss_N = loss_N + loss.kl_coef * kl_N
-            sums["policy/kl"] = kl_N
-        total = (batch.weights_N * loss_N).sum()
+        total, sums = objective(logprobs_N, entropy_N, batch, loss, reference_N)
         (scale * total).backward()
-        return {name: value.sum().item() for name, value in (sums | {"loss": total}).items()}
+        return sums
 
     def optim_step(self, optim: OptimConfig) -> Metrics:
         return {"policy/grad_norm": self._optimizer.step(optim)}
@@ -242,25 +234,6 @@ class Share:
 
     indices: list[int]
     scale: float
-
-
-class _TokenBatch:
-    """Per-token numbers of a micro-batch's rows, one row after the other."""
-
-    def __init__(
-        self, rows: Sequence[Row], weights: Sequence[Tensor], device: torch.device
-    ) -> None:
-        def tensor(values: list[float]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float32, device=device)
-
-        self.sampler_N = tensor([x for row in rows for x in row.logprobs_T])
-        self.advantages_N = tensor([x for row in rows for x in row.advantages_T])
-        self.weights_N = torch.cat(list(weights)).to(device)
-        self.temperatures_N: Tensor | None = None
-        if any(row.temperature != 1 for row in rows):
-            lengths = torch.tensor([len(row.tokens_T) for row in rows], device=device)
-            per_row = tensor([row.temperature for row in rows])
-            self.temperatures_N = per_row.repeat_interleave(lengths)
 
 
 def read_state(path: Path, weights: str) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class MasterOptimizer:
                 f"gradient norm is {size}: the step was dropped and the weights are "
                 "untouched; lower optim.lr or look for extreme advantages"
             )
-        nn.utils.clip_grads_with_norm_(self.weights, optim.max_grad_norm, norm)
+        if optim.max_grad_norm:
+            nn.utils.clip_grads_with_norm_(self.weights, optim.max_grad_norm, norm)
         for group in self._inner.param_groups:
             group |= {"lr": optim.lr, "betas": optim.betas, "eps": optim.eps}
             group["weight_decay"] = optim.weight_decay

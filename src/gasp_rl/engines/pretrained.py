@@ -8,8 +8,11 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer as RawTokenizer
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -21,6 +24,7 @@ from gasp_rl.errors import DataError, EngineError
 from gasp_rl.types import Tokens
 
 CHAT_TEMPLATE = "chat_template.jinja"
+GENERATION = "generation_config.json"
 
 
 class FolderTokenizer:
@@ -108,10 +112,21 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
+def read_config(folder: Path) -> tuple[PreTrainedConfig, GenerationConfig | None]:
+    """A model folder's settings, without its weights."""
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if not (folder / GENERATION).is_file():
+            return config, None
+        return config, GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its settings cannot be read: {_one_line(error)}") from error
+
+
+def stop_ids(config: PreTrainedConfig, generation: GenerationConfig | None) -> tuple[int, ...]:
     """Tokens that end a turn, the model's own first: generation settings may name several."""
     ids: dict[int, None] = {}
-    for source in (model.config, model.generation_config):
+    for source in (config, generation):
         eos = getattr(source, "eos_token_id", None)
         ids |= dict.fromkeys([eos] if isinstance(eos, int) else eos or [])
     if not ids:
@@ -119,11 +134,8 @@ def stop_ids(model: PreTrainedModel) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def require_rows(model: PreTrainedModel, tokenizer: FolderTokenizer, folder: Path) -> None:
-    """Refuse a tokenizer that may write a token which the model has no embedding for."""
-    weight = model.get_input_embeddings().weight
-    assert isinstance(weight, torch.Tensor)
-    rows = weight.shape[0]
+def require_rows(rows: int, tokenizer: FolderTokenizer, folder: Path) -> None:
+    """Refuse a tokenizer that may write a token which the model, of `rows` embeddings, has none for."""
     if len(tokenizer) > rows:
         raise DataError(
             f"{folder}: its tokenizer has {len(tokenizer)} tokens, its model embeds {rows}; they "

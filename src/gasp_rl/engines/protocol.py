@@ -79,6 +79,10 @@ class Caps:
     reductions: frozenset[str]
     reference_logprobs: bool
     exact_resume: bool
+    entropy_bonus: bool = True
+    tempered_rows: bool = True
+    """Whether it trains on rows that were sampled at another temperature than 1."""
+    gradient_clipping: bool = True
 
 
 class Tokenizer(Protocol):
