@@ -46,6 +46,9 @@ class EngineConfig(Section):
     """`adamw-8bit` keeps its two moments in 8 bits (bitsandbytes, an extra)."""
     offload_optimizer: bool = False
     """Keep float32 weights and moments in CPU memory, and step there."""
+    lag: int = Field(0, ge=0, le=1)
+    """Updates that the sampler stays behind the trainer: with 1 it samples with the weights before
+    the last one. Off policy by a step; `loss.tis_cap` corrects for it."""
     lora_rank: int = Field(0, ge=0)
     """Train LoRA adapters of this rank on all linear layers (arXiv 2106.09685); 0: all weights."""
     lora_alpha: int = Field(32, ge=1)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.adapter import ADAPTER_WEIGHTS, adapter_off, attach, load_adapter
-from gasp_rl.engines.memory import Budget
+from gasp_rl.engines.lag import Lag
+from gasp_rl.engines.memory import Budget, MemoryPeak
 from gasp_rl.engines.objective import TokenBatch, objective
 from gasp_rl.engines.optimizer import MasterOptimizer
 from gasp_rl.engines.packing import Packed, Pair, micro_batches, pack, shortest
@@ -59,7 +60,8 @@ class LocalEngine:
         """adapter: a LoRA adapter to begin from; the reference is then still the folder's model."""
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        self.version = 0
+        self._memory = MemoryPeak(_device(config.device))
+        self._published = 0
         self._folder = folder
         self._device = _device(config.device)
         self._dtype = getattr(torch, config.dtype)
@@ -79,8 +81,13 @@ class LocalEngine:
         self._score, trained = self._trainer(config)
         self._optimizer = MasterOptimizer(trained, config.optimizer, config.offload_optimizer)
         self._train_tokens = Budget("engine.train_tokens", config.train_tokens)
+        self._lag = Lag(self._optimizer.weights) if config.lag else None
         self._sampler = make_sampler(config, self._model, self._stop_ids, folder)
         self.caps = replace(self.caps, exact_resume=self._sampler.exact)
+
+    @property
+    def version(self) -> int:
+        return max(0, self._published - 1) if self._lag else self._published
 
     def _trainer(self, config: EngineConfig) -> tuple[Score, nn.Module]:
         """What scores with gradients, and the module whose weights are trained."""
@@ -89,7 +96,8 @@ class LocalEngine:
     def sample(
         self, prompts_P: Sequence[Tokens], n: int, params: SamplingParams
     ) -> list[list[Completion]]:
-        return self._sampler.sample(prompts_P, n, params, self.version)
+        with self._sampled_weights():
+            return self._sampler.sample(prompts_P, n, params, self.version)
 
     def logprobs(
         self, rows: Sequence[tuple[Tokens, Tokens]], of: Literal["policy", "reference"] = "policy"
@@ -180,12 +188,14 @@ class LocalEngine:
         return sums
 
     def optim_step(self, optim: OptimConfig) -> Metrics:
-        return {"policy/grad_norm": self._optimizer.step(optim)}
+        before = self._lag.remember if self._lag else None
+        return {"policy/grad_norm": self._optimizer.step(optim, before)}
 
     def publish(self) -> int:
         """Samplers in process share the trainer's weights: there only the version changes."""
-        self._sampler.publish()
-        self.version += 1
+        with self._sampled_weights():
+            self._sampler.publish()
+        self._published += 1
         return self.version
 
     def save(self, path: Path) -> None:
@@ -196,7 +206,9 @@ class LocalEngine:
         copy_tokenizer(self._folder, path)
         if self._has_adapter:
             self._model.config.save_pretrained(path)
-        state = {"version": self.version, **self._optimizer.state_dict()}
+        state = {"version": self._published, **self._optimizer.state_dict()}
+        if self._lag:
+            state["older"] = self._lag.older
         torch.save(state, path / TRAINING)
 
     def load(self, path: Path) -> None:
@@ -208,12 +220,23 @@ class LocalEngine:
         else:
             load_weights(self._model, path, self._dtype)
         self._optimizer.load_state_dict(state)
-        self._sampler.publish()
-        self.version = state["version"]
+        if self._lag:
+            self._lag.remember(state.get("older"))
+        with self._sampled_weights():
+            self._sampler.publish()
+        self._published = state["version"]
+
+    def memory_peak(self) -> Metrics:
+        """Bytes that were held at most so far, under the name of where."""
+        return self._memory.metrics()
 
     def close(self) -> None:
         """Memory is freed with the object; a sampler may hold more."""
         self._sampler.close()
+
+    def _sampled_weights(self) -> AbstractContextManager[None]:
+        """In the model, the weights that `sample` uses: with a lag not the trainer's."""
+        return self._lag.in_place() if self._lag else nullcontext()
 
     @contextmanager
     def _reference(self) -> Iterator[PreTrainedModel]:

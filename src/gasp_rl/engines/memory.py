@@ -1,19 +1,47 @@
-"""What happens when memory runs out: half the work at a time, and a word about it."""
+"""How much memory is held, and what happens when it runs out: half the work at a time, and a word."""
 
 import gc
+import resource
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from gasp_rl.errors import EngineError
+from gasp_rl.types import Metrics
 
 Result = TypeVar("Result")
 
 
 class OutOfMemory(EngineError):
     """Memory ran out and nothing is left to divide. Other processes may not have run out."""
+
+
+class MemoryPeak:
+    """What is held at most from its making on: on a GPU what torch allocated, else what the process
+    grew by (buffers of torch and Python's own are in it, so it is an upper bound)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before = _resident()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def metrics(self) -> Metrics:
+        if self._device.type == "cuda":
+            return {"gpu/memory_peak": float(torch.cuda.max_memory_allocated(self._device))}
+        if not self._before:
+            return {}
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {"cpu/memory_peak": float(max(0, most - self._before))}
+
+
+def _resident() -> int:
+    """Bytes of this process in memory; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else 0
 
 
 class Budget:

@@ -1,6 +1,7 @@
 """AdamW over float32 weights, whatever format and device the model computes in."""
 
 import math
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -27,8 +28,10 @@ class MasterOptimizer:
         self._masters = [_master(weight, offload) for weight in self.weights]
         self._inner = _adamw(self._masters, kind)
 
-    def step(self, optim: OptimConfig) -> float:
+    def step(self, optim: OptimConfig, before: Callable[[], None] | None = None) -> float:
         """Clip, step, clear; returns the gradient's norm before the clip.
+
+        before: called when it is certain that the weights will change.
 
         Raises `EngineError`, with the weights untouched and the gradient cleared, when it is not
         finite.
@@ -52,6 +55,8 @@ class MasterOptimizer:
         for master, weight in self._copies():
             if weight.grad is not None:
                 master.grad = weight.grad.to(master.device, torch.float32)
+        if before is not None:
+            before()
         self._inner.step()
         self._copy_back()
         self.clear()

@@ -8,7 +8,7 @@ Shape suffixes: `_T` completion tokens, `_P` prompts, `_G` samples of one prompt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from gasp_rl.config import LossConfig, OptimConfig
 from gasp_rl.types import Finish, Metrics, Tokens
@@ -142,3 +142,13 @@ class Engine(Protocol):
     def load(self, path: Path) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class MeasuresMemory(Protocol):
+    """An engine that knows how much memory it took."""
+
+    def memory_peak(self) -> Metrics:
+        """Bytes held at most so far: `gpu/memory_peak`, or `cpu/memory_peak` without a GPU. Apart
+        from the verbs' metrics, for equal runs need not hold equally much."""
+        ...

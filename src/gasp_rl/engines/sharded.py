@@ -37,7 +37,12 @@ class ShardedEngine(LocalEngine):
     """One process's part. Every process must call the same verbs in the same order."""
 
     def __init__(self, folder: Path, config: EngineConfig) -> None:
-        for setting, wanted in (("lora_rank", 0), ("sampler", "native"), ("optimizer", "adamw")):
+        for setting, wanted in (
+            ("lora_rank", 0),
+            ("sampler", "native"),
+            ("optimizer", "adamw"),
+            ("lag", 0),
+        ):
             if getattr(config, setting) != wanted:
                 raise EngineError(
                     f"engine.{setting}={getattr(config, setting)}: with several processes this "
@@ -91,7 +96,7 @@ class ShardedEngine(LocalEngine):
             path.mkdir(parents=True, exist_ok=True)
             self._model.save_pretrained(path)
             copy_tokenizer(self._folder, path)
-            torch.save({"version": self.version, **state}, path / TRAINING)
+            torch.save({"version": self._published, **state}, path / TRAINING)
         dist.barrier()
 
     def load(self, path: Path) -> None:
@@ -109,7 +114,7 @@ class ShardedEngine(LocalEngine):
                     moments[name] = _divided(whole, like)
         self._optimizer.load_state_dict({**state, "masters": []})
         self._gather_weights()
-        self.version = state["version"]
+        self._published = state["version"]
 
     def _shares(self, pairs: Sequence[Pair], budget: int) -> list[Share]:
         """Every rank makes as many forward passes: one that has no micro-batch left repeats the
@@ -189,6 +194,10 @@ class LeadingEngine:
 
     def load(self, path: Path) -> None:
         self._all("load", path)
+
+    def memory_peak(self) -> Metrics:
+        """Of this process."""
+        return self._engine.memory_peak()
 
     def close(self) -> None:
         """Let the other processes end. After a failure in this one alone they wait for something

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gasp_rl.config import LossConfig, OptimConfig
-from gasp_rl.engines.protocol import Completion, Engine, Row, SamplingParams
+from gasp_rl.engines.protocol import Completion, Engine, MeasuresMemory, Row, SamplingParams
 from gasp_rl.types import Metrics, Tokens
 
 TEACHER = "teacher"
@@ -43,6 +43,10 @@ class TwoPolicies:
 
     def publish(self) -> int:
         return self.student.publish()
+
+    def memory_peak(self) -> Metrics:
+        """Both engines are in one process: either measures both."""
+        return self.student.memory_peak() if isinstance(self.student, MeasuresMemory) else {}
 
     def save(self, path: Path) -> None:
         self.student.save(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from gasp_rl.config import Config, override_config
 from gasp_rl.curriculum.lineage import Node
 from gasp_rl.engines.pieces import Pieces
-from gasp_rl.engines.protocol import Engine
+from gasp_rl.engines.protocol import Engine, MeasuresMemory
 from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.evals.policy import Policy
 from gasp_rl.methods.budget import spent_by
@@ -35,7 +35,7 @@ from gasp_rl.store.records import (
 from gasp_rl.store.run import ResumePoint, RunStore
 from gasp_rl.store.trackers import Tracked
 from gasp_rl.tasks import Induction, Question
-from gasp_rl.types import Axis, PassRate, Stage
+from gasp_rl.types import Axis, Metrics, PassRate, Stage
 
 MAY_CHANGE = {"steps", "stop_when_dead"}
 """Settings that resuming may change: they decide when a run ends, not what its steps do."""
@@ -125,8 +125,9 @@ def _run(
             record = _with_state(session.method.step(step, journal), session)
             record = _counted(record, session, reached)
             store.commit_step(record)
-            progress.step_committed(step, record.seconds, {**record.metrics, **record.times})
-            if step == WARM and (line := beside_plan(config, record.metrics)):
+            measured = record.times | _memory(session.engine)
+            progress.step_committed(step, record.seconds, {**record.metrics, **measured})
+            if step == WARM and (line := beside_plan(config, measured)):
                 progress.say(line)
             spent = spent.after(record.seconds, record.metrics)
             early = stopping.asked(step, config.steps)
@@ -153,8 +154,8 @@ def goalpost_records(session: Session) -> list[GoalpostRecord]:
 
 def _least_checkpoint_bytes(config: Config) -> int:
     """Weights and AdamW's two moments, each at least as large as the weights of the model folder;
-    of an adapter too little to matter."""
-    if config.engine.lora_rank:
+    of an adapter, or of its address on a server, too little to matter."""
+    if config.engine.lora_rank or config.engine.name == "tinker":
         return 0
     folder = assets.model_folder(config.model.path)
     return 3 * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -214,6 +215,10 @@ def _check_restored(store: RunStore, session: Session, point: ResumePoint) -> No
             f"{store.path}: step {point.step} was committed with {state}, but its files give "
             f"{restored}; they were changed since"
         )
+
+
+def _memory(engine: Engine) -> Metrics:
+    return engine.memory_peak() if isinstance(engine, MeasuresMemory) else {}
 
 
 def _is_checkpoint(step: int, config: Config) -> bool:

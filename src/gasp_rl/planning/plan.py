@@ -18,7 +18,7 @@ from gasp_rl.types import Metrics
 TIGHT = 0.9
 """Share of a device's memory above which fragments and the CUDA context may no longer fit."""
 
-PEAK = "gpu/memory_peak"
+PEAKS = ("gpu/memory_peak", "cpu/memory_peak")
 GIB = 2.0**30
 
 
@@ -156,8 +156,8 @@ def budget_line(step: tuple[Draw, ...]) -> str:
 def beside_plan(config: Config, metrics: Metrics) -> str | None:
     """One line on a step's measured peak beside the planned one; none where nothing was measured,
     or the model's dimensions are unknown."""
-    measured = metrics.get(PEAK)
-    if not measured:
+    measured = next((metrics[name] for name in PEAKS if metrics.get(name)), None)
+    if measured is None:
         return None
     try:
         planned = make_plan(config).memory.peak

@@ -58,6 +58,7 @@ METRIC_NAMES: tuple[MetricName, ...] = (
     MetricName("sandbox/seconds_p95", "seconds", "95th percentile of a program's wall time"),
     MetricName("time/*", "seconds", "wall time of this phase of the step, or of a part of it"),
     MetricName("gpu/memory_peak", "bytes", "largest GPU memory held"),
+    MetricName("cpu/memory_peak", "bytes", "what the process grew by since before the model"),
     MetricName("eval/*", "share", "evaluation of the policy after this step"),
     MetricName("seconds", "seconds", "wall time of the step, without its trial"),
 )
