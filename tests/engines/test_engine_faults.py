@@ -1,15 +1,23 @@
 """Engines that fail in the middle of a step: a clear error, and the last committed step intact."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("torch", reason="needs the [train] extra")
+
+from contract import LOSS, OPTIM, rows_of
 from tests.methods.conftest import config, write  # noqa: F401  a fixture
 
-from gasp_rl.config import Config
+from gasp_rl.config import Config, EngineConfig
+from gasp_rl.engines.local import LocalEngine
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.errors import EngineError
 from gasp_rl.methods import loop
+from gasp_rl.store.checkpoints import list_checkpoints, verify_checkpoint
 from gasp_rl.store.run import RunStore
 
 METRICS = tuple[dict[str, float], ...]
@@ -46,3 +54,43 @@ def test_what_was_committed_stays_and_the_run_goes_on(
     assert metrics_of(broken) == whole[: len(metrics_of(broken))]
     loop.resume(broken, engine=ScriptedEngine(write))
     assert metrics_of(broken) == whole
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from gasp_rl.config import EngineConfig
+from gasp_rl.engines.local import LocalEngine
+from gasp_rl.errors import StoreError
+from gasp_rl.store.checkpoints import write_checkpoint
+folder, most = Path(sys.argv[2]), int(sys.argv[3])
+engine = LocalEngine(Path(sys.argv[1]), EngineConfig(device="cpu"))
+engine.load(Path(sys.argv[1]))
+write_checkpoint(folder, 1, engine.save)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+try:
+    write_checkpoint(folder, 2, engine.save)
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [1_000, 50_000, 100_000])  # before, in and after the weights
+def test_weights_that_find_no_room_leave_the_checkpoint_before(
+    room: int, tmp_path: Path, model_folders: dict[str, Path]
+) -> None:
+    engine = LocalEngine(model_folders["qwen2"], EngineConfig(device="cpu"))
+    engine.forward_backward(rows_of(engine), LOSS)
+    engine.optim_step(OPTIM)  # now there are moments, and training.pt is larger than the weights
+    engine.save(tmp_path / "trained")
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "trained").iterdir()}
+    assert 50_000 < sizes["model.safetensors"] < 100_000 < sizes["training.pt"]
+    folder = tmp_path / "checkpoints"
+    asked = [str(tmp_path / "trained"), str(folder), str(room)]
+    done = subprocess.run([sys.executable, "-c", _FULL, *asked], capture_output=True, text=True)
+    assert "checkpoint not written" in done.stdout, done.stderr
+    assert "earlier checkpoints are untouched" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert [checkpoint.step for checkpoint in list_checkpoints(folder)] == [1]
+    verify_checkpoint(folder / "step_000001")

@@ -27,6 +27,7 @@ from gasp_rl.engines.pretrained import (
     load_weights,
     require_rows,
     stop_ids,
+    writing,
 )
 from gasp_rl.engines.protocol import Caps, Completion, Row, SamplingParams, Tokenizer
 from gasp_rl.engines.samplers import make_sampler
@@ -202,14 +203,15 @@ class LocalEngine:
         """A folder that transformers can open (of LoRA, the adapter alone and where its base lies),
         with `training.pt` beside the weights."""
         path.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(path)
-        copy_tokenizer(self._folder, path)
-        if self._has_adapter:
-            self._model.config.save_pretrained(path)
         state = {"version": self._published, **self._optimizer.state_dict()}
         if self._lag:
             state["older"] = self._lag.older
-        torch.save(state, path / TRAINING)
+        with writing(path):
+            self._model.save_pretrained(path)
+            copy_tokenizer(self._folder, path)
+            if self._has_adapter:
+                self._model.config.save_pretrained(path)
+            torch.save(state, path / TRAINING)
 
     def load(self, path: Path) -> None:
         """Continue from what `save` wrote. The reference stays the model that this engine began

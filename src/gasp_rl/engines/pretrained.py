@@ -1,7 +1,8 @@
 """Loads a policy: a Hugging Face model folder and the `tokenizer.json` in it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -101,6 +102,15 @@ def load_weights(model: PreTrainedModel, folder: Path, dtype: torch.dtype) -> No
         model.load_state_dict(loaded.state_dict())
     except RuntimeError as error:
         raise DataError(f"{folder}: weights of another model: {error}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A full disk as the `OSError` that it is: safetensors and torch raise errors of their own."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        raise OSError(f"{path}: {_one_line(error)}") from error
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

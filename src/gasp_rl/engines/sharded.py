@@ -25,7 +25,7 @@ from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.local import TRAINING, WEIGHTS, LocalEngine, Score, Share, read_state
 from gasp_rl.engines.memory import Budget, OutOfMemory
 from gasp_rl.engines.packing import Pair, micro_batches
-from gasp_rl.engines.pretrained import copy_tokenizer, load_policy
+from gasp_rl.engines.pretrained import copy_tokenizer, load_policy, writing
 from gasp_rl.engines.protocol import Completion, Row, SamplingParams
 from gasp_rl.engines.samplers import NativeSampler
 from gasp_rl.engines.scoring import checkpoint_layers, score
@@ -94,9 +94,10 @@ class ShardedEngine(LocalEngine):
             state["masters"] = [_whole(weight) for weight in self._optimizer.weights]
         if self._rank == 0:
             path.mkdir(parents=True, exist_ok=True)
-            self._model.save_pretrained(path)
-            copy_tokenizer(self._folder, path)
-            torch.save({"version": self._published, **state}, path / TRAINING)
+            with writing(path):
+                self._model.save_pretrained(path)
+                copy_tokenizer(self._folder, path)
+                torch.save({"version": self._published, **state}, path / TRAINING)
         dist.barrier()
 
     def load(self, path: Path) -> None:
