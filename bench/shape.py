@@ -28,6 +28,11 @@ def arguments(description: str) -> argparse.Namespace:
         default=0,
         help="decode: so many layers of Qwen2.5-Coder-0.5B's shape (24: all) instead",
     )
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="decode: count this process's CPU seconds, for a machine with other work on it",
+    )
     parser.add_argument("--step", action="store_true", help="training: the rows of a real step")
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)

@@ -12,12 +12,13 @@ pytest.importorskip("torch", reason="needs the [train] extra")
 from contract import LOSS, OPTIM, rows_of
 from tests.methods.conftest import config, write  # noqa: F401  a fixture
 
-from gasp_rl.config import Config, EngineConfig
+from gasp_rl.config import Config, EngineConfig, ModelConfig
 from gasp_rl.engines.local import LocalEngine
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.errors import EngineError
 from gasp_rl.methods import loop
 from gasp_rl.store.checkpoints import list_checkpoints, verify_checkpoint
+from gasp_rl.store.progress import Silent
 from gasp_rl.store.run import RunStore
 
 METRICS = tuple[dict[str, float], ...]
@@ -94,3 +95,38 @@ def test_weights_that_find_no_room_leave_the_checkpoint_before(
     assert len(done.stdout.splitlines()) == 1
     assert [checkpoint.step for checkpoint in list_checkpoints(folder)] == [1]
     verify_checkpoint(folder / "step_000001")
+
+
+class Measured(ScriptedEngine):
+    """Knows its memory, as engines do that hold weights."""
+
+    def memory_peak(self) -> dict[str, float]:
+        return {"gpu/memory_peak": 2.0**30 + self.version}
+
+
+class Watcher(Silent):
+    """Keeps what is said and what each step's trackers get."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.peaks: list[float] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def step_committed(self, step: int, seconds: float, metrics: dict[str, float]) -> None:
+        self.peaks.append(metrics["gpu/memory_peak"])
+
+
+def test_the_measured_peak_stands_beside_the_plan_after_step_3(
+    config: Config,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    watcher = Watcher()
+    known = ModelConfig(path="miniature")  # whose memory can be reckoned
+    longer = config.model_copy(update={"steps": 3, "model": known})
+    loop.train(longer, tmp_path / "run", progress=watcher, engine=Measured(write))
+    assert len(watcher.peaks) == 3
+    (line,) = [text for text in watcher.said if "memory peak" in text]
+    assert line.startswith("memory peak 1.00 GiB, planned ")
+    assert all("gpu/memory_peak" not in metrics for metrics in metrics_of(tmp_path / "run"))

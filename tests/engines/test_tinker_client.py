@@ -78,7 +78,8 @@ def test_a_client_that_the_server_would_not_understand(
         ({"engine": {"lora_rank": 0}}, "engine.lora_rank=0"),
         ({"engine": {"lora_alpha": 16}}, "engine.lora_alpha=16"),
         ({"engine": {"sampler": "vllm"}}, "engine.sampler=vllm: with engine.name=tinker"),
-        ({"engine": {"dtype": "bfloat16"}}, "engine.dtype=bfloat16"),
+        ({"engine": {"lag": 1}}, "engine.lag=1"),
+        ({"engine": {"offload_optimizer": True}}, "engine.offload_optimizer=True"),
     ],
 )
 def test_settings_that_could_take_no_effect_are_errors(

@@ -1,5 +1,6 @@
 """The contract of engines on a real SkyRL server (JAX backend, CPU) with a tiny Qwen3."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,12 @@ def test_the_servers_reduction_is_undone_on_rows_of_unequal_length(
     share = 3 / (3 + len(long.tokens_T)) if reduction == "token-mean" else 1 / 2
     alone, beside = (norm_of(engine, r, loss) for r in ([short], [short, long]))
     assert beside == pytest.approx(share * alone, rel=1e-3)
-    # and a row whose prompt is longer is no smaller for it
+    # tokens without any gradient behind three that have some are no more than a smaller share
+    length = len(long.tokens_T)
+    three = replace(long, advantages_T=(1.0,) * 3 + (0.0,) * (length - 3))
+    cut, whole = (norm_of(engine, [r], loss) for r in (shortened(three, 3), three))
+    assert whole == pytest.approx(3 / length * cut, rel=1e-3)
+    # and gradients add up until the step
     engine.forward_backward([short], loss)
     engine.forward_backward([short], loss)
     assert engine.optim_step(STILL)["policy/grad_norm"] == pytest.approx(2 * alone, rel=1e-3)

@@ -57,6 +57,29 @@ def test_a_missing_package_comes_with_its_install_line() -> None:
     assert 'missing no-such-package-here: pip install "gasp-rl[moon]"' in finding.detail
 
 
+@pytest.mark.parametrize(
+    ("version", "requirement", "fits"),
+    [
+        ("0.24.1", "tinker<0.25,>=0.16", True),
+        ("0.9.0", "tinker<0.25,>=0.16", False),
+        ("0.38.0", "tinker<0.25,>=0.16", False),
+        ("0.38.0", "tinker>=0.38", True),
+        ("0.24.1", "tinker>=0.38", False),
+        ("6.0", "transformers<6,>=5", False),
+        ("2.13.0+cpu", "torch<3,>=2.11", True),
+        ("1.0", "anything", True),
+    ],
+)
+def test_bounds_of_versions(version: str, requirement: str, fits: bool) -> None:
+    assert doctor.satisfies(version, requirement) is fits
+
+
+def test_a_package_of_the_wrong_version_is_missing() -> None:
+    finding = doctor._extra("moon", ["pytest<3,>=2", "gasp-rl[train]"])
+    assert finding.status == "note"
+    assert 'missing pytest<3,>=2: pip install "gasp-rl[moon]"' in finding.detail
+
+
 def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 99, 2**30))

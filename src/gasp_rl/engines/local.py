@@ -23,6 +23,7 @@ from gasp_rl.engines.packing import Packed, Pair, micro_batches, pack, shortest
 from gasp_rl.engines.pretrained import (
     FolderTokenizer,
     copy_tokenizer,
+    embedding_rows,
     load_policy,
     load_weights,
     require_rows,
@@ -76,7 +77,7 @@ class LocalEngine:
             checkpoint_layers(self._model)
         self._stop_ids = stop_ids(self._model.config, self._model.generation_config)
         tokenizer = FolderTokenizer(folder, self._stop_ids[0])
-        require_rows(self._model.get_input_embeddings().weight.shape[0], tokenizer, folder)
+        require_rows(embedding_rows(self._model), tokenizer, folder)
         self.tokenizer: Tokenizer = tokenizer
         self._frozen: PreTrainedModel | None = None
         self._score, trained = self._trainer(config)

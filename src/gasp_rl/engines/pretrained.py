@@ -144,6 +144,13 @@ def stop_ids(config: PreTrainedConfig, generation: GenerationConfig | None) -> t
     return tuple(ids)
 
 
+def embedding_rows(model: PreTrainedModel) -> int:
+    """How many tokens the model embeds."""
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.shape[0]
+
+
 def require_rows(rows: int, tokenizer: FolderTokenizer, folder: Path) -> None:
     """Refuse a tokenizer that may write a token which the model, of `rows` embeddings, has none for."""
     if len(tokenizer) > rows:

@@ -39,7 +39,8 @@ STATE = "tinker.json"
 SERVERS_ALPHA = 32
 """LoRA's alpha is the server's, not the client's: SkyRL and the hosted service have 32."""
 
-LOCAL_ONLY = frozenset(EngineConfig.model_fields) - {"name", "lora_rank", "lora_alpha"}
+LOCAL_ONLY = ("device", "sampler", "optimizer", "offload_optimizer", "lag")
+"""Settings of `engine` that a server does not take. The other ones are what `gasp plan` assumes."""
 
 
 class TinkerEngine:
@@ -50,6 +51,8 @@ class TinkerEngine:
     ) -> None:
         """base_model: the server's name of the model."""
         _require_settings(engine)
+        if engine.threads is not None:
+            torch.set_num_threads(engine.threads)
         settings, generation = read_config(folder)
         self._stop_ids = stop_ids(settings, generation)
         tokenizer = FolderTokenizer(folder, self._stop_ids[0])
@@ -310,7 +313,7 @@ class _Pushed:
 def _require_settings(engine: EngineConfig) -> None:
     """Refuse what only this process's own engine could do."""
     defaults = EngineConfig()
-    for name in sorted(LOCAL_ONLY):
+    for name in LOCAL_ONLY:
         if getattr(engine, name) != getattr(defaults, name):
             raise ConfigError(
                 f"engine.{name}={getattr(engine, name)}: with engine.name=tinker this is the "

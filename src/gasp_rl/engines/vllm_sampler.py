@@ -1,7 +1,7 @@
 """Sampling by vLLM on the trainer's GPU: asleep while it trains, awake while it samples.
 
-Not run yet: it needs a GPU, and none was at hand. It is written after vLLM's documentation of its
-sleep mode, of `reload_weights` and of LoRA requests, for the version that the `[vllm]` extra pins.
+Not run yet: it needs a GPU, and none was at hand. Its calls were checked against the source of vLLM
+0.33.0 (sleep mode, `reload_weights`, LoRA requests, sampling parameters), by reading.
 `bench/gpu/check.py` runs the contract suite on it where vLLM is installed.
 """
 
@@ -16,6 +16,9 @@ from gasp_rl.engines.pretrained import copy_tokenizer
 from gasp_rl.engines.protocol import Completion, SamplingParams
 from gasp_rl.rng import seed_for
 from gasp_rl.types import Finish, Tokens
+
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes as its largest rank."""
 
 MEMORY_SHARE = 0.45  # of the GPU, for vLLM's weights and cache while it is awake
 
@@ -53,7 +56,7 @@ class VllmSampler:
             max_num_seqs=config.sample_rows,
             logprobs_mode="processed_logprobs",  # tempered, as the trainer tempers its own
             enable_lora=self._lora,
-            max_lora_rank=max(config.lora_rank, 8),
+            max_lora_rank=next((r for r in LORA_RANKS if r >= config.lora_rank), config.lora_rank),
         )
         self._sleep()
 

@@ -120,22 +120,45 @@ def extras() -> list[Finding]:
         requirement, _, marker = line.partition(";")
         extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
         if extra:
-            name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
-            wanted.setdefault(extra[1], []).append(name[0] if name else requirement.strip())
-    return [_extra(name, packages) for name, packages in wanted.items()]
+            wanted.setdefault(extra[1], []).append(requirement.strip())
+    return [_extra(name, requirements) for name, requirements in wanted.items()]
 
 
-def _extra(name: str, packages: Sequence[str]) -> Finding:
+def _extra(name: str, requirements: Sequence[str]) -> Finding:
     here, missing = [], []
-    for package in packages:
+    for requirement in requirements:
+        found = re.match(r"[A-Za-z0-9._-]+", requirement)
+        package = found[0] if found else requirement
+        if package == DISTRIBUTION:  # another extra of it, which has a line of its own
+            continue
         try:
-            here.append(f"{package} {metadata.version(package)}")
+            version = metadata.version(package)
         except metadata.PackageNotFoundError:
             missing.append(package)
+            continue
+        here.append(f"{package} {version}")
+        if not satisfies(version, requirement):
+            missing.append(requirement)
     if not missing:
         return Finding(f"extra {name}", "ok", ", ".join(here))
     remedy = f'missing {", ".join(missing)}: pip install "{DISTRIBUTION}[{name}]"'
     return Finding(f"extra {name}", "note", "; ".join([*here, remedy]))
+
+
+def satisfies(version: str, requirement: str) -> bool:
+    """Whether a version is within the bounds (`>=` and `<`) of a requirement such as `x<2,>=1.4`.
+
+    Example: 1.10.2 is, and 1.3 is not.
+    """
+
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", text)]
+
+    least = re.search(r">=\s*([\d.]+)", requirement)
+    below = re.search(r"<\s*([\d.]+)", requirement)
+    if least and numbers(version) < numbers(least[1]):
+        return False
+    return not below or numbers(version) < numbers(below[1])
 
 
 def disk(folder: Path) -> Finding:
