@@ -15,7 +15,8 @@ from gasp_rl.sandbox import Check, Func, Sandbox, Verdict
 from gasp_rl.sandbox.cluster import RaySandbox, open_sandbox
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # by default its workers give way to all else on a machine
+# By default its workers give way to all else on a machine.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 JOBS = [Func(f"def f(x): return x + {i}", ("1",)) for i in range(60)]
 SLOW = "def f(x):\n for _ in range(1_000_000): pass\n return {}"
 ENDLESS = "import time\ndef f(x):\n while True: time.sleep(0.001)"

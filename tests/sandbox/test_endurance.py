@@ -27,6 +27,5 @@ def test_no_frame_earns_a_credit():
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("programs", [1000, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_soak(programs, capsys):
-    assert bench("sandbox_soak").soak(programs, seed=3), capsys.readouterr().out
+def test_soak(capsys):
+    assert bench("sandbox_soak").soak(20_000, seed=3), capsys.readouterr().out
