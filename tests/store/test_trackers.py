@@ -1,6 +1,11 @@
 """Trackers: TensorBoard read back by its own reader; trackers that fail, hang or are missing."""
 
 import importlib.util
+import json
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -54,6 +59,84 @@ def test_tensorboard_holds_every_metric_and_a_resumed_run_replaces_lost_steps(
     assert scalars(tmp_path, "seconds") == [(1, 1.5), (2, 1.5), (3, 1.5)]
     watch(tmp_path, "tensorboard", done=1, steps=range(2, 3))
     assert scalars(tmp_path, "policy/entropy") == [(1, 0.25), (2, 0.5)]
+
+
+TRACKED_RUN = """
+import os, signal, sys, time
+from pathlib import Path
+from gasp_rl.config import Config
+from gasp_rl.store.progress import LinesOnly
+from gasp_rl.store.trackers import Tracked
+
+def children():
+    found = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [int(pid) for path in found for pid in path.read_text().split()]
+
+class Steps(LinesOnly):
+    def step_committed(self, step, seconds, metrics):
+        print("step", step)
+
+name, run, kill = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "kill"
+tracked = Tracked(Steps(), [name], run, Config(), 0)
+tracked.start_run("run", 3)
+for step in (1, 2, 3):
+    tracked.step_committed(step, 1.5, {"policy/entropy": step / 4, "time/lemma": 0.5})
+    if kill and step == 1:
+        line = tracked._lines[0]
+        while not (line._points.empty() and children()):
+            time.sleep(0.01)
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+tracked.close()
+"""
+
+
+def real_run(name: str, run: Path, *, kill: bool = False) -> list[str]:
+    """A run in a process of its own: these trackers start services and read their settings once."""
+    pytest.importorskip(name, reason=f'pip install "gasp-rl[{name}]"')
+    here = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "TRACKIO_DIR": str(run / "trackio")}
+    done = subprocess.run(
+        [sys.executable, "-c", TRACKED_RUN, name, str(run), "kill" if kill else ""],
+        env={**os.environ, **here},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_wandb_offline_holds_every_metric(tmp_path: Path) -> None:
+    assert [line for line in real_run("wandb", tmp_path) if line.startswith("tracker")] == []
+    records = importlib.import_module("wandb.proto.wandb_internal_pb2")
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    data, at, found = path.read_bytes(), 7, []
+    while at + 7 <= len(data):  # a header of 7 bytes, then records: checksum, length, kind, content
+        length = int.from_bytes(data[at + 4 : at + 6], "little")
+        record = records.Record()
+        record.ParseFromString(data[at + 7 : at + 7 + length])
+        at += 7 + length
+        if record.history.item:
+            row = {i.key or "/".join(i.nested_key): i.value_json for i in record.history.item}
+            found.append({k: json.loads(row[k]) for k in ("_step", "policy/entropy", "seconds")})
+    assert found == [
+        {"_step": step, "policy/entropy": step / 4, "seconds": 1.5} for step in (1, 2, 3)
+    ]
+
+
+def test_trackio_holds_every_metric(tmp_path: Path) -> None:
+    assert [line for line in real_run("trackio", tmp_path) if line.startswith("tracker")] == []
+    with sqlite3.connect(tmp_path / "trackio" / "gasp-rl.db") as db:
+        rows = db.execute("select run_name, step, metrics from metrics order by step").fetchall()
+    assert [(name, step, json.loads(values)["policy/entropy"]) for name, step, values in rows] == [
+        (tmp_path.name, step, step / 4) for step in (1, 2, 3)
+    ]
+
+
+def test_a_tracker_whose_service_is_killed_does_not_stop_the_run(tmp_path: Path) -> None:
+    lines = real_run("wandb", tmp_path, kill=True)
+    assert [line for line in lines if line.startswith("step")] == ["step 1", "step 2", "step 3"]
+    assert [line for line in lines if line.startswith("tracker wandb")]
 
 
 class Failing:
