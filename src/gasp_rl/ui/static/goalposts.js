@@ -64,7 +64,7 @@ G.goalpostCard = (view, ctx) => {
   G.otherRuns(others, ctx, s.id);
   return G.h("article", { class: "card node" },
     G.h("h2", null, G.shape("goalpost"), s.id, G.h("small", null, s.source)),
-    G.h("p", { class: "chips" }, !s.is_goalpost ? G.h("span", { class: "chip" }, G.ROOTS[s.source] || s.source) : s.solved ? G.h("span", { class: "verdict good" }, `\u2713 solved at ${s.solved} of ${s.evaluated} evaluations, first at step ${s.first_solved}`) : G.h("span", { class: "verdict bad" }, s.evaluated ? `\u2717 unsolved in ${s.evaluated} evaluations` : "\u2717 not tried yet")),
+    G.h("p", { class: "chips" }, !s.is_goalpost ? G.h("span", { class: "chip" }, G.ROOTS[s.source] || s.source) : s.solved ? G.h("span", { class: "verdict good" }, `\u2713 solved at ${s.solved} of ${G.count(s.evaluated, "evaluation")}, first at step ${s.first_solved}`) : G.h("span", { class: "verdict bad" }, s.evaluated ? `\u2717 unsolved in ${G.count(s.evaluated, "evaluation")}` : "\u2717 not tried yet")),
     G.prose(view.question, "question"),
     G.h("div", { class: "measures" },
       G.h("div", null, G.h("h3", null, "Base, fresh samples"), G.rate(s.base)),
