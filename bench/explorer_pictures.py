@@ -1,6 +1,6 @@
 """Takes a picture of each page of the explorer on real runs, for the documentation.
 
-python bench/explorer_pictures.py runs docs/img --run latest
+python bench/explorer_pictures.py runs docs/img --run latest --node 16.lift.14
 Pictures have a palette of 256 colours, so that each stays under 150 KB.
 """
 
@@ -17,8 +17,8 @@ PAGES = {
     "curriculum": "{node}",
     "funnel": "&stage=lemma&verdict=too-easy",
     "goalposts": "",
-    "rollouts": "&purpose=attempt&verdict=right",
-    "evals": "&k=20",
+    "rollouts": "&purpose=propose&verdict=accepted&colour=advantage",
+    "evals": "&benchmark=test&k=20",
     "compare": "",
 }
 
@@ -69,7 +69,7 @@ def _take(url: str, run: str, node: str, out: Path, scheme: str) -> None:
             path = out / f"explorer-{page_name}.png"
             page.screenshot(path=path)
             with Image.open(path) as picture:
-                small = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE)
+                small = picture.convert("RGB").quantize(256, kmeans=2)
             small.save(path, optimize=True)
             print(f"{path} {path.stat().st_size // 1000} KB")
             page.close()

@@ -25,7 +25,7 @@ G.comparison = (c, ctx, about) => [
   G.card("Goalposts solved", G.table("Goalposts solved", ["run", "solved", "solved by this run only"], c.runs.map((name, i) => [
     G.h("b", { class: "nowrap" }, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
   G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "questions", "difference", "", "n"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, p.tag || "all"), G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p), p.questions])),
-    G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations")),
+    G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations", "Runs are compared on the questions that both were evaluated on (gasp controls, eval.every).")),
   G.card("Settings that differ", c.differences.length ? G.table("Settings that differ", ["key", ...c.runs], c.differences.map((d) => [G.h("code", null, d.key), ...d.values.map((v) => G.h("code", null, v))])) : G.h("p", { class: "muted" }, "None: these runs share every setting.")),
   G.h("h2", null, "Curves"),
   G.h("p", { class: "keys2" }, c.groups.map((g, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${g.join(" + ")}${g.length > 1 ? " (mean, band from lowest to highest seed)" : ""} `])),

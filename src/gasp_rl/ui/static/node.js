@@ -57,7 +57,7 @@ G.rewardWords = (s, config) => {
 };
 
 G.programTab = (node) => !node.program ? G.empty("No program was read", "The completion is under Reasoning.")
-  : node.parent_program !== null ? [G.h("p", { class: "muted" }, "Against its parent, line by line."), G.diffView(node.parent_program, node.program, "program against its parent")]
+  : node.parent_program !== null ? [G.h("p", { class: "muted" }, node.parent_program === node.program ? "The same program as its parent's: what the student is shown of it is what changed." : "Against its parent, line by line."), G.diffView(node.parent_program, node.program, "program against its parent")]
     : G.code(node.program);
 
 G.usesTab = (node, ctx) => {
