@@ -111,7 +111,7 @@ def page(browser: Any) -> Iterator[Any]:
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
     tab.on("console", lambda line: line.type == "error" and problems.append(line.text))
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(30_000)
     tab.problems = problems
     yield tab
     context.close()

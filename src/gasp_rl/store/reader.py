@@ -201,6 +201,13 @@ class RunReader:
         """Whether a goalpost has this id."""
         return self._row("select 1 from goalpost where id = ?", id) is not None
 
+    def summary(self, id: str) -> NodeSummary:
+        """One proposal as lists show it: its texts stay on the disk."""
+        row = self._row(f"{PROPOSAL} where p.id = ?", id)
+        if row is None:
+            raise StoreError(f"{self.path}: no proposal {id!r}")
+        return node_summary(row)
+
     def node(self, id: str) -> NodeDetail:
         """One proposal, accepted or not, with its program, examples, prompt and completion."""
         row = self._row(f"{PROPOSAL} where p.id = ?", id)

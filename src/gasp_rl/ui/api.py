@@ -175,7 +175,7 @@ def node(reader: RunReader, id: str) -> dict[str, Any]:
         nearest = {"id": near.summary.id, "label": near.summary.label, "program": near.program}
     return {
         **plain(detail),
-        "lineage": plain([reader.node(step).summary for step in lineage]),
+        "lineage": plain([reader.summary(step) for step in lineage]),
         "parent_program": plain(parent),
         "nearest_node": plain(nearest),
         "uses": plain(reader.uses(id)),
