@@ -63,7 +63,8 @@ def main() -> None:
         if not error.format_message():  # a group without a verb, which has printed its help
             sys.exit(2)
         verb = error.ctx.command_path if error.ctx else "gasp"
-        _end(f"{error.format_message()} ({verb} --help)", 2)
+        said = error.format_message().replace("Value error, ", "")
+        _end(f"{said} ({verb} --help)", 2)
     except BrokenPipeError:
         # Who read our output has gone; Python must not complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

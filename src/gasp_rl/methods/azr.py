@@ -23,27 +23,23 @@ from gasp_rl.curriculum.azr_buffers import IDENTITY, StepBuffers, identity_node
 from gasp_rl.curriculum.azr_proposals import AzrRequest, Proposer, asked
 from gasp_rl.curriculum.lineage import Node
 from gasp_rl.curriculum.proposals import Proposal
-from gasp_rl.engines.protocol import SamplingParams
 from gasp_rl.learning.advantages import trr
 from gasp_rl.methods.journal import Journal
+from gasp_rl.methods.solving import Batch, solve
 from gasp_rl.methods.update import (
-    Experience,
     learns_from_probes_of,
     student_experiences,
     teacher_experiences,
     update,
 )
-from gasp_rl.rng import rng, seed_for
+from gasp_rl.rng import rng
 from gasp_rl.roles.student import Student
-from gasp_rl.store.records import Purpose, StepRecord
+from gasp_rl.store.records import StepRecord
 from gasp_rl.tasks import Induction
 from gasp_rl.types import Axis, Role, Stage, TaskKind
 
 SEED_ROUNDS = 20
 """Rounds of proposals after which seeding ends, whether or not there are enough seeds."""
-
-Batch = tuple[list[Experience], list[str]]
-"""Rewarded completions and the (role, kind) of each."""
 
 
 class Azr:
@@ -148,21 +144,10 @@ class Azr:
         ]
 
     def _solve(self, step: int, drawn: Sequence[tuple[Node, TaskKind]], journal: Journal) -> Batch:
-        settings = self.config.student
         tasks = [asked(node.task, kind, self.proposer.compat) for node, kind in drawn]
-        params = SamplingParams(
-            max_tokens=settings.sampling.max_tokens,
-            temperature=settings.sampling.temperature,
-            seed=seed_for(self.config.seed, step, "solver/attempts"),
-        )
+        origins = [node.id for node, _ in drawn]
         with journal.phase("solver"):
-            groups = self.student.attempt(tasks, settings.attempts, params)
-            ids = journal.attempts(Purpose.ATTEMPT, tasks, [n.id for n, _ in drawn], groups)
-            flat = [attempt for group in groups for attempt in group]
-            labels = [
-                f"{Role.STUDENT}/{kind}" for _, kind in drawn for _ in range(settings.attempts)
-            ]
-            return student_experiences(ids, flat, params.temperature, settings), labels
+            return solve(self.student, tasks, origins, step, self.config, journal)
 
     def _keep(self, proposals: list[Proposal], step: int, journal: Journal) -> list[str]:
         """Note every proposal; those that stand become tasks of the buffers. Returns all ids."""

@@ -16,11 +16,12 @@ from gasp_rl.config import Config
 from gasp_rl.curriculum.lineage import Buffers, Node, Request
 from gasp_rl.curriculum.proposals import Proposal, Teacher
 from gasp_rl.curriculum.shaping import Shaping
-from gasp_rl.engines.protocol import Engine, SamplingParams
+from gasp_rl.engines.protocol import Engine
 from gasp_rl.learning.advantages import trr
 from gasp_rl.methods.fresh import FreshSamples
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
+from gasp_rl.methods.solving import solve
 from gasp_rl.methods.update import (
     Experience,
     learns_from_probes_of,
@@ -28,9 +29,9 @@ from gasp_rl.methods.update import (
     teacher_experiences,
     update,
 )
-from gasp_rl.rng import rng, seed_for
+from gasp_rl.rng import rng
 from gasp_rl.roles.student import Student
-from gasp_rl.store.records import Purpose, StepRecord
+from gasp_rl.store.records import StepRecord
 from gasp_rl.tasks import Question, Task, retell
 from gasp_rl.types import Axis, Role, Stage, TaskKind
 
@@ -178,21 +179,8 @@ class Gasp:
         retired = self.fresh.retired_questions(step)
         tasks += [q.question for q in retired]
         origins = [*(n.id for n in nodes), *(q.question.id for q in retired)]
-        params = SamplingParams(
-            max_tokens=settings.sampling.max_tokens,
-            temperature=settings.sampling.temperature,
-            seed=seed_for(self.config.seed, step, "solver/attempts"),
-        )
         with journal.phase("solver"):
-            groups = self.student.attempt(tasks, settings.attempts, params)
-            ids = journal.attempts(Purpose.ATTEMPT, tasks, origins, groups)
-            flat = [attempt for group in groups for attempt in group]
-            labels = [
-                f"{Role.STUDENT}/{kind_of(task)}"
-                for task, group in zip(tasks, groups, strict=True)
-                for _ in group
-            ]
-            experiences = student_experiences(ids, flat, params.temperature, settings)
+            experiences, labels = solve(self.student, tasks, origins, step, self.config, journal)
             self._update(experiences, labels, journal)
 
     def _update(
@@ -219,8 +207,3 @@ class Gasp:
         if other is not None:
             metrics = {f"{Role.TEACHER}/{name}": value for name, value in metrics.items()}
         journal.updated(experiences, advantages, metrics)
-
-
-def kind_of(task: Task | Question) -> TaskKind:
-    """A real question asks for a program too."""
-    return TaskKind.INDUCTION if isinstance(task, Question) else task.kind
