@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint check docs slow ray tinker coverage faults fuzz bench dist wheel-test clean
+.PHONY: demo demo-quick test lint check docs slow ray tinker coverage faults fuzz bench figures dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -43,6 +43,11 @@ check: lint
 # The documentation as a site in build/site; a link that leads nowhere is an error.
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+# The tables and figures of the documentation, from what the studies measured.
+figures: $(VENV)/.dev
+	$(PIP) -e ".[figures]"
+	$(BIN)/gasp study report studies/miniature --to docs/studies/miniature
 
 # Apart from `check`, which takes a minute: this runs every quick test, and more slowly than `test` does.
 coverage: $(VENV)/.dev

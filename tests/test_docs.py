@@ -19,7 +19,7 @@ from gasp_rl.store.health import RULES
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FRONT = [ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md")]
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, *FRONT]
 
 KEYS = set(known_keys())
@@ -67,7 +67,7 @@ def nav_files(nav: list[Any]) -> Iterator[str]:
 
 def test_every_page_stands_once_in_the_nav() -> None:
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert sorted(nav_files(site["nav"])) == [page.name for page in PAGES]
+    assert sorted(nav_files(site["nav"])) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)

@@ -14,16 +14,17 @@ from gasp_rl.miniature import assets
 from gasp_rl.miniature.build import measure_slope
 from gasp_rl.store.run import RunStore
 
-WORLD = assets.data_folder() / "miniature"
+WORLDS = [assets.data_folder() / name for name in ("miniature", "miniature-flat")]
 SAMPLES = 25
 MOST_DEVIATIONS = 4.5
 """Nine depths are compared; by chance alone one of 10^4 such tests would fail."""
 
 
-def test_the_base_has_the_slope_of_its_card() -> None:
-    card = json.loads((WORLD / "card.json").read_text())
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_the_base_has_the_slope_of_its_card(world: Path) -> None:
+    card = json.loads((world / "card.json").read_text())
     told = {(p["depth"], p["temperature"]): p for p in card["slope"]}
-    measured = measure_slope(WORLD / "model", WORLD, SAMPLES, seed=12345, temperatures=(1.0,))
+    measured = measure_slope(world / "model", world, SAMPLES, seed=12345, temperatures=(1.0,))
     assert len(measured) == 9
     for point in measured:
         claim = told[point.depth, point.temperature]
@@ -33,13 +34,15 @@ def test_the_base_has_the_slope_of_its_card() -> None:
         assert difference <= MOST_DEVIATIONS * spread + 1e-12, point
 
 
-def test_the_base_is_small() -> None:
-    assert (WORLD / "model" / "model.safetensors").stat().st_size <= 4_000_000
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_the_base_is_small(world: Path) -> None:
+    assert (world / "model" / "model.safetensors").stat().st_size <= 4_000_000
 
 
-def test_goalposts_are_candidates_that_nothing_solved() -> None:
-    candidates = {q.key for q in assets.questions("miniature", "candidates")}
-    mined = assets.goalposts("miniature").goalposts
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_goalposts_are_candidates_that_nothing_solved(world: Path) -> None:
+    candidates = {q.key for q in assets.questions(world.name, "candidates")}
+    mined = assets.goalposts(world.name).goalposts
     assert len(mined) >= 50
     for goalpost in mined:
         assert goalpost.question.key in candidates
@@ -77,5 +80,5 @@ def test_a_real_run_repeats_to_the_bit_and_resumes_to_the_bit(recipe: str, tmp_p
     assert metrics_of(first) == metrics_of(second)
     weights = [run / "checkpoints" / "step_000003" / "model.safetensors" for run in (first, second)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    prompts = WORLD / "model" / "prompts.toml"
+    prompts = WORLDS[0] / "model" / "prompts.toml"
     assert (weights[0].parent / "prompts.toml").read_text() == prompts.read_text()

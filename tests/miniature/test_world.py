@@ -17,6 +17,7 @@ from gasp_rl.miniature.world import (
     draw_inputs,
     draw_question,
     program,
+    rare_share,
     recognise,
     run,
     statement,
@@ -45,6 +46,13 @@ def test_programs_are_recognised_and_nothing_else(step: Step) -> None:
     assert recognise(code) == (step, Step("reverse"))
     assert recognise(code.replace("return x", "return y")) is None
     assert recognise(code + "\nimport os") is None
+
+
+def test_the_share_of_rare_families_counts_steps() -> None:
+    steps = (Step("sort"), Step("add", 3), Step("scan"), Step("reverse"))
+    assert rare_share(program(steps)) == 0.5
+    assert rare_share(program(steps[1:2])) == 0.0
+    assert rare_share("import os") is None
 
 
 @pytest.mark.parametrize("depth", [1, 3, 6, 8])

@@ -133,9 +133,10 @@ def test_what_was_measured_is_enough_without_the_runs(
     ended = run_study(read_plan(tmp_path), tmp_path, 2, said.append)
     assert said == ["tiny: 4 runs, 0 to do, 2 at a time"]
     assert [state.spent for state in ended] == [state.spent for state in states(plan, folder)]
-    write_study_report(read_plan(tmp_path), tmp_path)
+    files = write_study_report(read_plan(tmp_path), tmp_path, tmp_path / "elsewhere" / "pages")
     write_study_report(plan, folder)
-    assert (tmp_path / "report.md").read_text() == (folder / "report.md").read_text()
+    assert files[0] == tmp_path / "elsewhere" / "pages" / "report.md"
+    assert files[0].read_text() == (folder / "report.md").read_text()
 
 
 def test_a_measured_file_of_other_settings_or_damaged_is_refused(

@@ -67,12 +67,17 @@ def status(folder: FolderArgument) -> None:
         )
 
 
-def report(folder: FolderArgument) -> None:
+def report(
+    folder: FolderArgument,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to write it to; else the study's own.")
+    ] = None,
+) -> None:
     """Write report.md, report.json and figures of what is measured so far."""
     from gasp_rl.studies.report import write_study_report
     from gasp_rl.studies.study import read_plan
 
-    for path in write_study_report(read_plan(folder), folder):
+    for path in write_study_report(read_plan(folder), folder, to):
         print(path)
 
 

@@ -56,7 +56,7 @@ def write_figures(results: Results, contrasts: Sequence[Contrast], folder: Path)
         "dissimilarity": _dissimilarity(curves),
         "goalposts": _goalposts(results, selection),
     }
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context({"svg.hashsalt": "gasp", "svg.fonttype": "none"}):
         for name, figure in drawn.items():

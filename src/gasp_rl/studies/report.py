@@ -26,11 +26,12 @@ from gasp_rl.studies.tables import (
 Tables = dict[Selection, tuple[list[ArmRow], list[Contrast]]]
 
 
-def write_study_report(plan: Plan, folder: Path) -> list[Path]:
+def write_study_report(plan: Plan, folder: Path, to: Path | None = None) -> list[Path]:
     """Write the report of what is measured so far; returns the files.
 
-    Without matplotlib there are no figures, and the report says how to get them.
+    to: where to write it, the study's folder when none is given. Without matplotlib there are no figures, and the report says how to get them.
     """
+    to = to or folder
     results = gather(plan, folder)
     tables: Tables = {
         s: (arm_rows(results, s), contrasts(results, s)) for s in plan.study.selections
@@ -40,16 +41,17 @@ def write_study_report(plan: Plan, folder: Path) -> list[Path]:
     if results.runs:
         try:
             differences = tables[plan.study.selections[0]][1]
-            figures = write_figures(results, differences, folder / "figures")
+            figures = write_figures(results, differences, to / "figures")
         except MissingExtraError as error:
             missing = f"No figures: {error}"
     parts = [*_head(plan, folder), *_body(results, tables)]
     parts += [f"![{path.stem}](figures/{path.name})" for path in figures]
     parts += [part for part in (missing, _paper_table(results)) if part]
     files = {
-        folder / "report.md": "\n\n".join(parts) + "\n",
-        folder / "report.json": json.dumps(_json(results, tables), indent=1) + "\n",
+        to / "report.md": "\n\n".join(parts) + "\n",
+        to / "report.json": json.dumps(_json(results, tables), indent=1) + "\n",
     }
+    to.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return [*files, *figures]
