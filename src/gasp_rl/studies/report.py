@@ -29,7 +29,8 @@ Tables = dict[Selection, tuple[list[ArmRow], list[Contrast]]]
 def write_study_report(plan: Plan, folder: Path, to: Path | None = None) -> list[Path]:
     """Write the report of what is measured so far; returns the files.
 
-    to: where to write it, the study's folder when none is given. Without matplotlib there are no figures, and the report says how to get them.
+    to: where to write it, the study's folder when none is given.
+    Without matplotlib there are no figures, and the report says how to get them.
     """
     to = to or folder
     results = gather(plan, folder)
