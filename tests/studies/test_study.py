@@ -34,6 +34,7 @@ from gasp_rl.studies.study import (
     wanted_runs,
     write_plan,
 )
+from gasp_rl.studies.tables import kept
 
 ROLLOUTS = 40
 """Two or three tiny steps."""
@@ -237,6 +238,12 @@ def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fail
     assert facts(run) == facts(whole[1] / "runs" / "gasp-s0")
     write_study_report(plan, tmp_path)
     assert "without nowhere-s0 (failed)" in (tmp_path / "report.md").read_text()
+
+
+def test_a_goalpost_is_kept_when_two_trials_in_a_row_solve_it() -> None:
+    trials = {40: (1, 0, 2, 0), 20: (0, 1, 1, 0), 60: (1, 1, 0, 0)}
+    assert kept(trials) == 2
+    assert kept({20: (1, 1)}) == 0
 
 
 def test_arms_and_seeds_can_be_picked() -> None:

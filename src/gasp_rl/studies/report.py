@@ -86,7 +86,8 @@ def _body(results: Results, tables: Tables) -> list[str]:
             for row in rows
         ]
         parts.append(_table(heads, cells))
-        heads = ["arm", "seeds", "goalposts solved by each", "union", "in trials", "union"]
+        heads = ["arm", "seeds", "goalposts solved by each", "union"]
+        heads += ["in trials", "union", "in two trials running"]
         heads += ["checkpoint", "temperature", "student rollouts", "tokens", "hours"]
         parts.append(_table(heads, [_cost_cells(row) for row in rows]))
         k = results.ks()[-1]
@@ -108,7 +109,7 @@ _TITLES: dict[Selection, str] = {
 _HOW = (
     "Test questions and goalposts, {samples} samples of each, every policy at its best validation "
     "temperature. Goalposts: solved in fresh samples of the shown checkpoint, by each seed and by "
-    "any; in trials: solved at any trial during training. Costs are means over seeds, evaluations "
+    "any; in trials: solved at any trial during training, and at two in a row. Costs are means over seeds, evaluations "
     "not counted."
 )
 
@@ -156,6 +157,7 @@ def _cost_cells(row: ArmRow) -> list[str]:
         str(row.union),
         "/".join(map(str, row.reached)),
         str(row.reached_union),
+        "/".join(map(str, row.kept)),
         "/".join(map(str, row.steps)),
         "/".join(map(str, row.temperatures)),
         f"{row.student_rollouts:,.0f}",

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
+
+import numpy as np
 
 from gasp_rl.evals.seeds import SeedEstimate, difference_over_seeds, holm, mean_over_seeds
 from gasp_rl.studies.results import Results
@@ -17,6 +20,7 @@ class ArmRow:
     scores: (group, k) to the mean pass@k over seeds and questions.
     solved: goalposts solved in fresh samples, for each seed; union: by any seed.
     reached: goalposts with a right sample in any trial during training, for each seed.
+    kept:    those with a right sample in two trials in a row: solves come and go.
     """
 
     arm: str
@@ -29,6 +33,7 @@ class ArmRow:
     union: int
     reached: tuple[int, ...]
     reached_union: int
+    kept: tuple[int, ...]
     student_rollouts: float
     generated_tokens: float
     hours: float
@@ -91,12 +96,22 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
                 union=int(solved.any(axis=0).sum()),
                 reached=tuple(len(r.reached) for r in runs),
                 reached_union=len(frozenset().union(*(r.reached for r in runs))),
+                kept=tuple(kept(r.series.trials) for r in runs),
                 student_rollouts=fmean(r.spent.student_rollouts for r in runs),
                 generated_tokens=fmean(r.spent.generated_tokens for r in runs),
                 hours=fmean(r.spent.hours for r in runs),
             )
         )
     return rows
+
+
+def kept(trials: Mapping[int, Sequence[int]]) -> int:
+    """Goalposts that two trials in a row solved. trials: step to right samples of each."""
+    right = [np.array(trials[step]) > 0 for step in sorted(trials)]
+    if len(right) < 2:
+        return 0
+    both = [first & second for first, second in pairwise(right)]
+    return int(np.any(both, axis=0).sum())
 
 
 def split_rows(results: Results, selection: Selection, k: int) -> list[SplitRow]:
