@@ -109,8 +109,8 @@ _TITLES: dict[Selection, str] = {
 _HOW = (
     "Test questions and goalposts, {samples} samples of each, every policy at its best validation "
     "temperature. Goalposts: solved in fresh samples of the shown checkpoint, by each seed and by "
-    "any; in trials: solved at any trial during training, and at two in a row. Costs are means over seeds, evaluations "
-    "not counted."
+    "any; in trials: solved at any trial during training, and at two in a row. Costs are means over "
+    "seeds, evaluations not counted."
 )
 
 
