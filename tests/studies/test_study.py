@@ -173,6 +173,7 @@ def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
     assert "| arm | pass@1 depth 1-3 | pass@2 depth 1-3 |" in text
     assert "elsewhere" not in text
     assert "Not complete" not in text
+    assert "One seed" not in text
     tree = json.loads((folder / "report.json").read_text())
     rows = {row["arm"]: row for row in tree["selections"]["last"]["arms"]}
     counts = []
@@ -237,7 +238,9 @@ def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fail
     assert resumed.stage == "done"
     assert facts(run) == facts(whole[1] / "runs" / "gasp-s0")
     write_study_report(plan, tmp_path)
-    assert "without nowhere-s0 (failed)" in (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
+    assert "1 of 2 runs are measured, without nowhere-s0 (failed)" in text
+    assert "**One seed alone of gasp**" in text
 
 
 def test_a_goalpost_is_kept_when_two_trials_in_a_row_solve_it() -> None:

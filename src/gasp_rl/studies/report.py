@@ -23,6 +23,9 @@ from gasp_rl.studies.tables import (
     split_rows,
 )
 
+MOST_NAMED = 8
+"""Missing runs that the head of a report names one by one."""
+
 Tables = dict[Selection, tuple[list[ArmRow], list[Contrast]]]
 
 
@@ -69,8 +72,21 @@ def _head(plan: Plan, folder: Path) -> list[str]:
         f"Seeds {', '.join(map(str, study.seeds))}. Budget of each run: {limits or 'its steps'}.",
     ]
     if missing:
-        parts.append(f"**Not complete**: without {', '.join(missing)}.")
+        done = f"{len(found) - len(missing)} of {len(found)} runs are measured"
+        named = f", without {', '.join(missing)}" if len(missing) <= MOST_NAMED else ""
+        parts.append(f"**Not complete**: {done}{named}.")
     return [part for part in parts if part]
+
+
+def _lone_seeds(results: Results) -> str:
+    """A warning where an interval cannot hold what seeds would add."""
+    lone = [arm for arm in results.arms if len(results.of(arm)) == 1]
+    if not lone:
+        return ""
+    return (
+        f"**One seed alone of {', '.join(lone)}**: intervals and p of these cover the questions, not "
+        "the spread of seeds, which is as wide as that of arms. Orientation, no result."
+    )
 
 
 def _body(results: Results, tables: Tables) -> list[str]:
@@ -79,6 +95,7 @@ def _body(results: Results, tables: Tables) -> list[str]:
     parts = []
     for selection, (rows, differences) in tables.items():
         parts += [f"## {_TITLES[selection]}", _HOW.format(samples=results.samples())]
+        parts += [warning] if (warning := _lone_seeds(results)) else []
         groups = list(results.groups())
         heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
         cells = [
