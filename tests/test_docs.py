@@ -109,10 +109,11 @@ def split(line: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
     lexer.whitespace_split = True
     words = list(lexer)
-    while "gasp" in words:
-        words = words[words.index("gasp") + 1 :]
-        ends = [i for i, word in enumerate(words) if word in (";", "|", "||", "&&", "&")]
-        yield words[: ends[0]] if ends else words
+    for i, word in enumerate(words):
+        if word == "gasp" and not (i and words[i - 1].startswith("--")):  # the arm of a study
+            rest = words[i + 1 :]
+            ends = [k for k, end in enumerate(rest) if end in (";", "|", "||", "&&", "&")]
+            yield rest[: ends[0]] if ends else rest
 
 
 ALL = [(path, words, whole) for path in TEXTS for words, whole in commands(path)]
