@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from gasp_rl.config import Config, OptimConfig, PlanConfig
+from gasp_rl.config import Config, PlanConfig
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.methods import loop
-from gasp_rl.planning.plan import PEAK
 from gasp_rl.store.progress import Silent
 from gasp_rl.types import Metrics
 from tests.methods.conftest import write
@@ -25,8 +24,8 @@ QWEN2 = {
 class Measured(ScriptedEngine):
     """Reports a peak, as an engine on a GPU may."""
 
-    def optim_step(self, optim: OptimConfig) -> Metrics:
-        return super().optim_step(optim) | {PEAK: 2.0**31}
+    def memory_peak(self) -> Metrics:
+        return {"gpu/memory_peak": 2.0**31}
 
 
 class Listener(Silent):
