@@ -54,8 +54,13 @@ def test_what_does_not_join_to_the_text_is_not_cut() -> None:
     tokens = Bytes().encode("a b")
     assert Pieces(Stripping()).ends(tokens, "a b") is None
     assert Pieces(Bytes()).ends(tokens, "a bc") is None
-    broken = (0xC3, 0x28)  # bytes that are no character
-    assert Pieces(Bytes()).ends(broken, Bytes().decode(broken)) is None
+    unfinished = (0x61, 0xC3)  # the completion ends inside a character
+    assert Pieces(Bytes()).ends(unfinished, Bytes().decode(unfinished)) is None
+
+
+def test_a_byte_that_is_no_character_goes_with_what_follows() -> None:
+    broken = (0xC3, 0x28)
+    assert Pieces(Bytes()).ends(broken, Bytes().decode(broken)) == (0, 2)
 
 
 def test_programs_of_the_miniature_are_cut_at_every_token(miniature: FolderTokenizer) -> None:
