@@ -73,9 +73,11 @@ dist: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist
 
 # The wheel as a user gets it: a clean environment, no network, nothing of this checkout on the path.
+wheel-test: DOWNLOAD := $(BIN)/python -m pip download --quiet --disable-pip-version-check \
+  -c constraints.txt --dest build/wheels
 wheel-test: dist
-	$(PIP) download --dest build/wheels torch
-	$(PIP) download --dest build/wheels --find-links build/wheels "$$(ls dist/*.whl)[train]"
+	$(DOWNLOAD) torch
+	$(DOWNLOAD) --find-links build/wheels "$$(ls dist/*.whl)[train]"
 	.ci/wheel-test build/wheels
 
 $(BIN)/python:
