@@ -346,10 +346,11 @@ def test_select_reads_and_never_writes(tmp_path: Path) -> None:
 
 
 _ENDLESS = """
-import sys
+import signal, sys
 from pathlib import Path
 from gasp_rl.errors import StoreError
 from gasp_rl.store.reader import RunReader
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 endless = "with recursive a(x) as (select 1 union all select x + 1 from a) select count(*) from a"
 with RunReader.open(Path(sys.argv[1])) as reader:
     print("begins", flush=True)
@@ -369,7 +370,10 @@ def test_ctrl_c_ends_a_statement_without_end(tmp_path: Path) -> None:
         assert process.stdout.readline() == "begins\n"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60)[0] == "ended\n"
+        try:
+            assert process.communicate(timeout=60)[0] == "ended\n"
+        finally:
+            process.kill()
 
 
 def test_a_copied_read_only_folder_opens(tmp_path: Path) -> None:
