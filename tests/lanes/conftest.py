@@ -11,14 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("contract")
 
+from llama import TOKENIZER  # noqa: E402
 from skyrl_server import SkyRL, environment  # noqa: E402
-
-TOKENIZER = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "eos_token": "<eos>",
-    "pad_token": "<pad>",
-}
-"""What the server's own tokenizer wants beside tokenizer.json."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
