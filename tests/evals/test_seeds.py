@@ -12,6 +12,7 @@ from gasp_rl.evals.seeds import (
     difference_over_seeds,
     holm,
     mean_over_seeds,
+    pooled_spread,
     t_distribution,
     t_quantile,
 )
@@ -100,3 +101,29 @@ def test_different_questions_cannot_be_paired() -> None:
         difference_over_seeds(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match="no seeds"):
         mean_over_seeds(np.zeros((0, 3)))
+
+
+def test_a_lone_seed_takes_the_spread_that_other_arms_show() -> None:
+    hard = np.linspace(0, 1, 50)
+    pair, three = np.stack([hard - 0.1, hard + 0.1]), np.stack([hard - 0.2, hard, hard + 0.2])
+    spread = pooled_spread([pair, three, hard[None, :]])
+    assert spread is not None
+    assert spread.freedom == 3
+    assert spread.variance == pytest.approx((2 * 0.1**2 + 2 * 0.2**2) / 3)
+    alone, lent = (difference_over_seeds(three, hard[None, :], (None, s)) for s in (None, spread))
+    assert lent.value == alone.value
+    assert lent.error == pytest.approx(
+        math.hypot(alone.error, math.sqrt(spread.variance)), rel=0.05
+    )
+    assert pooled_spread([hard[None, :]]) is None
+
+
+def test_with_a_lent_spread_intervals_of_a_lone_seed_cover_the_truth() -> None:
+    draw, hits, trials = np.random.default_rng(11), 0, 150
+    for _ in range(trials):
+        hard_Q = draw.normal(0.4, 0.2, 60)
+        arms = [simulated(draw, 3, hard_Q, 0.0, 0.08) for _ in range(3)]
+        alone = simulated(draw, 1, hard_Q, 0.1, 0.08)
+        estimate = difference_over_seeds(arms[0], alone, (None, pooled_spread(arms)))
+        hits += estimate.low <= 0.1 <= estimate.high
+    assert 0.91 <= hits / trials <= 0.995

@@ -240,7 +240,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fail
     write_study_report(plan, tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "1 of 2 runs are measured, without nowhere-s0 (failed)" in text
-    assert "**One seed alone of gasp**" in text
+    assert "**One seed alone of every trained arm**" in text
 
 
 def test_a_goalpost_is_kept_when_two_trials_in_a_row_solve_it() -> None:

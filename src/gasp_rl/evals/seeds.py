@@ -38,13 +38,41 @@ class SeedEstimate:
         return "worse" if self.high < 0 else "no difference shown"
 
 
-def mean_over_seeds(values_SQ: np.ndarray, seed: int = 0) -> SeedEstimate:
-    """Mean of one arm. values_SQ: what each seed's policy scores on each question (pass@k)."""
-    return _estimate([values_SQ], [1.0], seed)
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far one seed's mean lies from its arm's: a variance, and its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
+def pooled_spread(arms: Sequence[np.ndarray]) -> Spread | None:
+    """The variance of seeds within arms, common to all; None when no arm has two seeds.
+
+    arms: [seeds of the arm, questions] each.
+    """
+    several = [arm_SQ.mean(axis=1) for arm_SQ in arms if len(arm_SQ) > 1]
+    freedom = sum(len(means_S) - 1 for means_S in several)
+    if not freedom:
+        return None
+    return Spread(sum(float(((m - m.mean()) ** 2).sum()) for m in several) / freedom, freedom)
+
+
+def mean_over_seeds(
+    values_SQ: np.ndarray, lone: Spread | None = None, seed: int = 0
+) -> SeedEstimate:
+    """Mean of one arm. values_SQ: what each seed's policy scores on each question (pass@k).
+
+    lone: what the arm's seeds would spread if it had more than one; looked at when it has one.
+    """
+    return _estimate([values_SQ], [1.0], [lone], seed)
 
 
 def difference_over_seeds(
-    first_SQ: np.ndarray, second_SQ: np.ndarray, seed: int = 0
+    first_SQ: np.ndarray,
+    second_SQ: np.ndarray,
+    lone: tuple[Spread | None, Spread | None] = (None, None),
+    seed: int = 0,
 ) -> SeedEstimate:
     """Mean of the second arm minus mean of the first, on the same questions.
 
@@ -58,11 +86,12 @@ def difference_over_seeds(
     quantiles are a normal distribution's. So each seed's deviation from its arm's mean is scaled by
     sqrt(n / (n - 1)), and the interval is the value -+ t times the bootstrap's standard error, with
     Student's t at the Welch-Satterthwaite degrees of freedom of the three sources of variance.
-    An arm with one seed says nothing about seeds: its interval is over questions alone.
+    An arm with one seed says nothing about seeds. It takes `lone`, the spread that other arms show;
+    without it the interval is over questions alone.
     """
     if first_SQ.shape[1] != second_SQ.shape[1]:
         raise ValueError(f"arms need the same questions: {first_SQ.shape}, {second_SQ.shape}")
-    return _estimate([first_SQ, second_SQ], [-1.0, 1.0], seed)
+    return _estimate([first_SQ, second_SQ], [-1.0, 1.0], lone, seed)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -79,7 +108,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
-def _estimate(arms: Sequence[np.ndarray], signs: Sequence[float], seed: int) -> SeedEstimate:
+def _estimate(
+    arms: Sequence[np.ndarray],
+    signs: Sequence[float],
+    lone: Sequence[Spread | None],
+    seed: int,
+) -> SeedEstimate:
     """Shapes: each arm [its seeds S, questions Q]; resamples are B rows."""
     questions = arms[0].shape[1]
     if questions == 0 or any(len(arm) == 0 for arm in arms):
@@ -89,7 +123,7 @@ def _estimate(arms: Sequence[np.ndarray], signs: Sequence[float], seed: int) -> 
     total_B = np.zeros(RESAMPLES)
     sources: list[tuple[float, int]] = []
     value, question_means_Q = 0.0, np.zeros(questions)
-    for arm_SQ, sign in zip(arms, signs, strict=True):
+    for arm_SQ, sign, spread in zip(arms, signs, lone, strict=True):
         mean_Q, count = arm_SQ.mean(axis=0), len(arm_SQ)
         value += sign * float(mean_Q.mean())
         question_means_Q += sign * mean_Q
@@ -99,6 +133,9 @@ def _estimate(arms: Sequence[np.ndarray], signs: Sequence[float], seed: int) -> 
         total_B += sign * (resampled_BQ * questions_BQ).sum(axis=1)
         if count > 1:
             sources.append((float(arm_SQ.mean(axis=1).var(ddof=1)) / count, count - 1))
+        elif spread is not None:
+            total_B += draw.normal(0.0, math.sqrt(spread.variance), RESAMPLES)
+            sources.append((spread.variance, spread.freedom))
     if questions > 1:
         sources.append((float(question_means_Q.var(ddof=1)) / questions, questions - 1))
     error = float(total_B.std())

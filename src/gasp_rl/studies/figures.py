@@ -1,17 +1,16 @@
 """The study's figures, as SVG and PNG (matplotlib, an extra). Equal results give equal files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gasp_rl.errors import MissingExtraError
-from gasp_rl.evals.seeds import mean_over_seeds
 from gasp_rl.studies.results import Results
 from gasp_rl.studies.series import RunSeries, Series, mean_series
 from gasp_rl.studies.study import Selection
-from gasp_rl.studies.tables import Contrast
+from gasp_rl.studies.tables import GOALPOSTS, Contrast, means
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -19,22 +18,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KS = (1, 2, 5, 10, 20, 50, 100)
-COLOURS = (
-    "#555555",
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#000000",
-    "#994f00",
-    "#7f7f00",
-)
-"""Okabe and Ito's palette and three more, in the order of the study's arms."""
+TOGETHER = 4
+"""Arms that share a figure with the base and the main arm; more could not be told apart."""
+BASE_COLOUR, MAIN_COLOUR = "#555555", "#d55e00"
+COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00")
+"""Okabe and Ito's palette: the other arms of a figure."""
+BETTER, WORSE, NEITHER = "#009e73", "#d55e00", "#777777"
+
+STYLE = {
+    "svg.hashsalt": "gasp",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8e8e8",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
 
 Curves = Mapping[str, Sequence[RunSeries]]
 """Arm to the curves of its runs, in the order of its seeds."""
+
+Palette = Mapping[str, str]
+"""Arms of one figure to their colours."""
 
 
 def write_figures(results: Results, contrasts: Sequence[Contrast], folder: Path) -> list[Path]:
@@ -46,20 +60,10 @@ def write_figures(results: Results, contrasts: Sequence[Contrast], folder: Path)
         import matplotlib
     except ImportError:
         raise MissingExtraError("figures", "drawing a study's figures") from None
-    selection = results.plan.study.selections[0]
-    curves = {arm: [run.series for run in results.of(arm)] for arm in results.arms}
-    drawn = {
-        "learning": _learning(curves),
-        "curriculum": _curriculum(curves),
-        "pass-at-k": _pass_at_k(results, selection),
-        "differences": _differences(contrasts),
-        "dissimilarity": _dissimilarity(curves),
-        "goalposts": _goalposts(results, selection),
-    }
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with matplotlib.rc_context({"svg.hashsalt": "gasp", "svg.fonttype": "none"}):
-        for name, figure in drawn.items():
+    with matplotlib.rc_context(STYLE):
+        for name, figure in _drawn(results, contrasts):
             if figure is not None:
                 figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
                 figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -67,10 +71,38 @@ def write_figures(results: Results, contrasts: Sequence[Contrast], folder: Path)
     return paths
 
 
-def _learning(curves: Curves) -> "Figure | None":
+def _drawn(
+    results: Results, contrasts: Sequence[Contrast]
+) -> Iterator[tuple[str, "Figure | None"]]:
+    selection = results.plan.study.selections[0]
+    curves = {arm: [run.series for run in results.of(arm)] for arm in results.arms}
+    yield "differences", _differences(results, contrasts)
+    for number, palette in enumerate(_palettes(results), 1):
+        suffix = "" if number == 1 else f"-{number}"
+        yield f"pass-at-k{suffix}", _pass_at_k(results, selection, palette)
+        yield f"learning{suffix}", _learning(curves, palette)
+        yield f"curriculum{suffix}", _curriculum(curves, palette)
+        yield f"dissimilarity{suffix}", _dissimilarity(curves, palette)
+    yield "goalposts", _goalposts(results, selection)
+
+
+def _palettes(results: Results) -> list[Palette]:
+    """A few arms at a time, each time beside the base and the main arm."""
+    fixed = {results.plan.study.base_arm: BASE_COLOUR, results.plan.study.main: MAIN_COLOUR}
+    shared = {arm: fixed[arm] for arm in results.arms if arm in fixed}
+    others = [arm for arm in results.arms if arm not in fixed]
+    starts = range(0, max(1, len(others)), TOGETHER)
+    return [
+        {**shared, **dict(zip(others[start : start + TOGETHER], COLOURS, strict=False))}
+        for start in starts
+    ]
+
+
+def _learning(curves: Curves, palette: Palette) -> "Figure | None":
     """Validation pass@1 and both roles' rewards against student rollouts."""
     return _over_rollouts(
         curves,
+        palette,
         {
             "validation pass@1": lambda run: run.validation,
             "mean reward of proposals": lambda run: run.teacher,
@@ -79,57 +111,56 @@ def _learning(curves: Curves) -> "Figure | None":
     )
 
 
-def _curriculum(curves: Curves) -> "Figure | None":
+def _curriculum(curves: Curves, palette: Palette) -> "Figure | None":
     """Acceptance, depth and drift of what the teacher wrote, against student rollouts."""
     return _over_rollouts(
         curves,
+        palette,
         {
-            "accepted proposals": lambda run: run.acceptance,
-            "statements of accepted programs": lambda run: run.depth,
+            "accepted share of proposals": lambda run: run.acceptance,
+            "statements in an accepted program": lambda run: run.depth,
             "share of rare families in them": lambda run: run.rare,
         },
     )
 
 
 def _over_rollouts(
-    curves: Curves, wanted: Mapping[str, Callable[[RunSeries], Series]]
+    curves: Curves, palette: Palette, wanted: Mapping[str, Callable[[RunSeries], Series]]
 ) -> "Figure | None":
     """One panel for each curve: mean and range of seeds."""
     panels = {
         title: pick
         for title, pick in wanted.items()
-        if any(pick(run).x for runs in curves.values() for run in runs)
+        if any(pick(run).x for arm in palette for run in curves[arm])
     }
     if not panels:
         return None
     figure, axes = _panels(len(panels))
     for ax, (title, pick) in zip(axes, panels.items(), strict=True):
-        for number, (arm, runs) in enumerate(curves.items()):
-            grid, values = mean_series([pick(run) for run in runs])
-            if len(grid):
-                _band(ax, grid, values, arm, COLOURS[number % len(COLOURS)])
+        for arm, colour in palette.items():
+            _band(ax, [pick(run) for run in curves[arm]], arm, colour)
         ax.set_title(title)
         ax.set_xlabel("student rollouts")
+        ax.xaxis.set_major_locator(_few_ticks())
+        ax.xaxis.set_major_formatter(_thousands)
     _legend(figure, axes)
     return figure
 
 
-def _dissimilarity(curves: Curves) -> "Figure | None":
+def _dissimilarity(curves: Curves, palette: Palette) -> "Figure | None":
     """D(B_t, M_{t-1}) over steps."""
-    if not any(run.dissimilarity.x for runs in curves.values() for run in runs):
+    if not any(run.dissimilarity.x for arm in palette for run in curves[arm]):
         return None
     figure, axes = _panels(1)
-    for number, (arm, runs) in enumerate(curves.items()):
-        grid, values = mean_series([run.dissimilarity for run in runs])
-        if len(grid):
-            _band(axes[0], grid, values, arm, COLOURS[number % len(COLOURS)])
+    for arm, colour in palette.items():
+        _band(axes[0], [run.dissimilarity for run in curves[arm]], arm, colour)
     axes[0].set_title("dissimilarity of accepted tasks to those before")
     axes[0].set_xlabel("step")
-    _legend(figure, axes)
+    _legend(figure, axes, columns=3)
     return figure
 
 
-def _pass_at_k(results: Results, selection: Selection) -> "Figure | None":
+def _pass_at_k(results: Results, selection: Selection, palette: Palette) -> "Figure | None":
     """pass@k of each group of questions, with 95% intervals over seeds and questions."""
     groups = results.groups()
     if not groups:
@@ -137,12 +168,14 @@ def _pass_at_k(results: Results, selection: Selection) -> "Figure | None":
     figure, axes = _panels(len(groups))
     ks = [k for k in KS if k <= results.samples()]
     for ax, (group, labels) in zip(axes, groups.items(), strict=True):
-        for number, arm in enumerate(results.arms):
-            found = [mean_over_seeds(results.scores_SQ(arm, selection, labels, k)) for k in ks]
-            colour = COLOURS[number % len(COLOURS)]
-            ax.plot(ks, [e.value for e in found], color=colour, label=arm, marker=".")
-            low, high = [e.low for e in found], [e.high for e in found]
-            ax.fill_between(ks, np.clip(low, 0, 1), np.clip(high, 0, 1), color=colour, alpha=0.12)
+        found = [means(results, selection, labels, k) for k in ks]
+        for arm, colour in palette.items():
+            own = [of_arms[arm] for of_arms in found]
+            low, high = ([getattr(e, end) for e in own] for end in ("low", "high"))
+            ax.plot(ks, [e.value for e in own], color=colour, label=arm, marker=".")
+            ax.fill_between(
+                ks, np.clip(low, 0, 1), np.clip(high, 0, 1), color=colour, alpha=0.12, linewidth=0
+            )
         ax.set_xscale("log")
         ax.set_xticks(ks, [str(k) for k in ks])
         ax.minorticks_off()
@@ -153,78 +186,113 @@ def _pass_at_k(results: Results, selection: Selection) -> "Figure | None":
     return figure
 
 
-def _differences(contrasts: Sequence[Contrast]) -> "Figure | None":
-    """Every paired difference with its interval, one panel for each pair of arms."""
-    pairs = list(dict.fromkeys((c.first, c.second) for c in contrasts))
-    if not pairs:
+def _differences(results: Results, contrasts: Sequence[Contrast]) -> "Figure | None":
+    """The main arm minus every other, one panel for each measure, with 95% intervals.
+
+    Of pass@k the largest k alone; the report's table has the other ones.
+    """
+    main, k = results.plan.study.main, max(results.ks(), default=1)
+    against = [c for c in contrasts if main in (c.first, c.second)]
+    shown = [c for c in against if c.measure.startswith(f"pass@{k} ") or c.measure == GOALPOSTS]
+    measures = list(dict.fromkeys(c.measure for c in shown))
+    if not measures:
         return None
-    measures = list(dict.fromkeys(c.measure for c in contrasts))
-    figure, axes = _panels(len(pairs), height=1.2 + 0.22 * len(measures))
-    for ax, pair in zip(axes, pairs, strict=True):
-        own = [c for c in contrasts if (c.first, c.second) == pair]
-        for row, contrast in enumerate(own):
-            d = contrast.difference
-            colour = {"better": "#009e73", "worse": "#d55e00"}.get(d.verdict, "#777777")
+    arms = list(dict.fromkeys(c.first for c in shown if c.second == main))
+    figure, axes = _panels(len(measures), height=1.0 + 0.22 * len(arms))
+    for ax, measure in zip(axes, measures, strict=True):
+        rows = {c.first: c.difference for c in shown if (c.measure, c.second) == (measure, main)}
+        for row, arm in enumerate(arms):
+            d = rows[arm]
+            colour = {"better": BETTER, "worse": WORSE}.get(d.verdict, NEITHER)
             ax.plot([d.low, d.high], [row, row], color=colour)
             ax.plot(d.value, row, "o", color=colour, markersize=4)
-        ax.axvline(0, color="#999999", linewidth=0.8)
-        ax.set_yticks(range(len(own)), [c.measure for c in own])
-        ax.invert_yaxis()
-        ax.set_title(f"{pair[1]} - {pair[0]}")
+        ax.axvline(0, color="#555555", linewidth=0.8)
+        ax.set_yticks(range(len(arms)), arms)
+        ax.set_ylim(len(arms) - 0.5, -0.5)
+        ax.xaxis.set_major_locator(_few_ticks())
+        ax.set_title(f"{measure}: {main} minus")
     return figure
 
 
 def _goalposts(results: Results, selection: Selection) -> "Figure | None":
-    """Checkpoint x goalpost for each arm: trials of each seed from top to bottom, and under them
-    its fresh samples. Columns are the goalposts that any arm solved anywhere."""
+    """Checkpoint x goalpost for each arm. Columns are the goalposts that any arm solved anywhere;
+    of each seed, its trials from top to bottom and under them its fresh samples."""
     rows: dict[str, list[np.ndarray]] = {}
     for arm in results.arms:
         for run in results.of(arm):
-            fresh = np.array(run.of(selection).goalposts)
-            trials = run.series.trials.values()
-            rows.setdefault(arm, []).extend(np.array(right) > 0 for right in trials)
-            rows[arm].append(2 * (fresh > 0))
+            trials = [np.array(right) > 0 for right in run.series.trials.values()]
+            fresh = np.array(run.of(selection).goalposts) > 0
+            rows.setdefault(arm, []).append(np.array([*trials, 2 * fresh], dtype=int))
     if not rows:
         return None
-    solved = np.any([row > 0 for arm in rows.values() for row in arm], axis=0)
-    if not solved.any():
+    solved = np.any([(grid > 0).any(axis=0) for grids in rows.values() for grid in grids], axis=0)
+    rows = {arm: grids for arm, grids in rows.items() if any((g > 0).any() for g in grids)}
+    if not rows:
         return None
-    figure, axes = _panels(len(rows), height=1.5 + 0.05 * max(len(r) for r in rows.values()))
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
+    tallest = max(sum(len(grid) for grid in grids) for grids in rows.values())
+    figure, axes = _panels(len(rows), height=0.9 + 0.045 * tallest)
     colours = ListedColormap(["#f2f2f2", "#56b4e9", "#d55e00"])
-    for ax, (arm, found) in zip(axes, rows.items(), strict=True):
-        grid = np.array(found)[:, solved]
+    for ax, (arm, grids) in zip(axes, rows.items(), strict=True):
+        grid = np.concatenate(grids)[:, solved]
         ax.imshow(grid, aspect="auto", interpolation="nearest", cmap=colours, vmin=0, vmax=2)
-        ax.set_title(f"{arm}: trials, and (orange) fresh samples")
-        ax.set_xlabel("goalposts solved by any arm")
-        ax.set_yticks([])
+        ends = np.cumsum([len(g) for g in grids])
+        for end in ends[:-1]:
+            ax.axhline(end - 0.5, color="white", linewidth=2)
+        centres = [end - len(g) / 2 - 0.5 for end, g in zip(ends, grids, strict=True)]
+        ax.set_yticks(centres, [f"seed {run.seed}" for run in results.of(arm)])
+        ax.grid(visible=False)
+        ax.set_title(arm)
+        ax.set_xlabel("goalpost")
+        ax.xaxis.set_major_locator(_few_ticks())
+    patches = [
+        Patch(color="#56b4e9", label="solved in a trial while training (early on top)"),
+        Patch(color="#d55e00", label="solved in fresh samples of the chosen checkpoint"),
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=2)
     return figure
 
 
-def _panels(count: int, height: float = 3.0) -> tuple["Figure", "Sequence[Axes]"]:
+def _panels(count: int, height: float = 2.6) -> tuple["Figure", "Sequence[Axes]"]:
     """Up to three panels in a row, without pyplot and its global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(3, count)
     lines = -(-count // columns)
-    figure = Figure(figsize=(4.2 * columns, height * lines), layout="constrained")
+    width = 3.6 * columns if columns > 1 else 5.0
+    figure = Figure(figsize=(width, height * lines + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(lines, columns, number + 1) for number in range(count)]
     return figure, axes
 
 
-def _band(ax: "Axes", grid: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
-    ax.plot(grid, values.mean(axis=0), color=colour, label=label)
-    ax.fill_between(grid, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15)
+def _band(ax: "Axes", curves: Sequence[Series], label: str, colour: str) -> None:
+    """Mean and range of an arm's seeds."""
+    grid, values = mean_series(curves)
+    if len(grid):
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.plot(grid, values.mean(axis=0), color=colour, label=label)
+        ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _legend(figure: "Figure", axes: "Sequence[Axes]") -> None:
+def _few_ticks() -> "object":
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5)
+
+
+def _thousands(value: float, _: int) -> str:
+    return f"{value / 1000:g}k" if value else "0"
+
+
+def _legend(figure: "Figure", axes: "Sequence[Axes]", columns: int = 6) -> None:
     """One legend for all panels, since their arms have the same colours."""
     known: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
     if known:
-        figure.legend(list(known.values()), list(known), loc="outside lower center", ncols=5)
+        figure.legend(list(known.values()), list(known), loc="outside lower center", ncols=columns)

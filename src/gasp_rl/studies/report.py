@@ -79,13 +79,21 @@ def _head(plan: Plan, folder: Path) -> list[str]:
 
 
 def _lone_seeds(results: Results) -> str:
-    """A warning where an interval cannot hold what seeds would add."""
-    lone = [arm for arm in results.arms if len(results.of(arm)) == 1]
+    """Where an interval has to take the spread of seeds from other arms, or has none."""
+    trained = [
+        arm.name for arm in results.plan.study.arms if arm.train and arm.name in results.arms
+    ]
+    lone = [arm for arm in trained if len(results.of(arm)) == 1]
     if not lone:
         return ""
+    if len(lone) == len(trained):
+        return (
+            "**One seed alone of every trained arm**: intervals and p cover the questions, not the "
+            "spread of seeds, which is as wide as that of arms. Orientation, no result."
+        )
     return (
-        f"**One seed alone of {', '.join(lone)}**: intervals and p of these cover the questions, not "
-        "the spread of seeds, which is as wide as that of arms. Orientation, no result."
+        f"**One seed alone of {', '.join(lone)}**: how far seeds spread is taken from the arms that "
+        "have several, all together."
     )
 
 

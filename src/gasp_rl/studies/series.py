@@ -79,17 +79,30 @@ def read_series(reader: RunReader, goalposts: Sequence[str]) -> RunSeries:
     )
 
 
-def mean_series(curves: Sequence[Series], points: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Curves of several seeds on one grid: x [points], and y [seeds, points] by interpolation.
+def mean_series(curves: Sequence[Series], points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Curves of several seeds on one grid: x [points], and y [seeds, points].
 
-    The grid ends where the shortest curve does, so that every point is a mean over all seeds.
+    y is the mean of a curve around the grid's point, and between its values where it has none
+    there. The grid ends where the shortest curve does, so that every point has all seeds.
     """
     curves = [curve for curve in curves if curve.x]
     if not curves:
         return np.zeros(0), np.zeros((0, 0))
     first, last = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
     grid = np.linspace(first, max(first, last), points)
-    return grid, np.array([np.interp(grid, c.x, c.y) for c in curves])
+    return grid, np.array([_on_grid(curve, grid) for curve in curves])
+
+
+def _on_grid(curve: Series, grid: np.ndarray) -> np.ndarray:
+    half = (grid[1] - grid[0]) / 2 if len(grid) > 1 else 0.0
+    low, high = (
+        np.searchsorted(curve.x, grid - half),
+        np.searchsorted(curve.x, grid + half, "right"),
+    )
+    sums, count = np.concatenate([[0.0], np.cumsum(curve.y)]), high - low
+    between = np.interp(grid, curve.x, curve.y)
+    around: np.ndarray = (sums[high] - sums[low]) / np.maximum(count, 1)
+    return np.where(count > 0, around, between)
 
 
 def _over_cost(

@@ -7,10 +7,20 @@ from statistics import fmean
 
 import numpy as np
 
-from gasp_rl.evals.seeds import SeedEstimate, difference_over_seeds, holm, mean_over_seeds
+from gasp_rl.evals.seeds import (
+    SeedEstimate,
+    Spread,
+    difference_over_seeds,
+    holm,
+    mean_over_seeds,
+    pooled_spread,
+)
 from gasp_rl.studies.results import Results
 from gasp_rl.studies.series import Series
 from gasp_rl.studies.study import Selection
+
+GOALPOSTS = "goalposts solved"
+"""The measure of a contrast that is no pass@k."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +85,14 @@ class Contrast:
 
 def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
     """A row for each arm that has measured runs."""
+    scores = {
+        (group, k): means(results, selection, labels, k)
+        for group, labels in results.groups().items()
+        for k in results.ks()
+    }
     rows = []
     for arm in results.arms:
         runs = results.of(arm)
-        scores = {
-            (group, k): mean_over_seeds(results.scores_SQ(arm, selection, labels, k))
-            for group, labels in results.groups().items()
-            for k in results.ks()
-        }
         solved = results.solved_SH(arm, selection)
         rows.append(
             ArmRow(
@@ -91,7 +101,7 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
                 seeds=tuple(r.seed for r in runs),
                 steps=tuple(r.chosen[selection].step for r in runs),
                 temperatures=tuple(r.chosen[selection].temperature for r in runs),
-                scores=scores,
+                scores={column: of_arms[arm] for column, of_arms in scores.items()},
                 solved=tuple(int(n) for n in solved.sum(axis=1)),
                 union=int(solved.any(axis=0).sum()),
                 reached=tuple(len(r.reached) for r in runs),
@@ -103,6 +113,25 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
             )
         )
     return rows
+
+
+def means(
+    results: Results, selection: Selection, labels: Sequence[str], k: int
+) -> dict[str, SeedEstimate]:
+    """Every arm's mean pass@k over seeds and the questions with these labels."""
+    scores = {arm: results.scores_SQ(arm, selection, labels, k) for arm in results.arms}
+    lone = _lone_spreads(results, scores)
+    return {arm: mean_over_seeds(scores_SQ, lone[arm]) for arm, scores_SQ in scores.items()}
+
+
+def _lone_spreads(results: Results, scores: Mapping[str, np.ndarray]) -> dict[str, Spread | None]:
+    """The spread that an arm's seeds would have if it has but one: that of all trained arms.
+
+    Seeds of an arm that does not train differ by their samples alone, so that it has none.
+    """
+    trained = {arm.name for arm in results.plan.study.arms if arm.train}
+    common = pooled_spread([scores[arm] for arm in results.arms if arm in trained])
+    return {arm: common if arm in trained else None for arm in results.arms}
 
 
 def kept(trials: Mapping[int, Sequence[int]]) -> int:
@@ -163,25 +192,23 @@ def contrasts(results: Results, selection: Selection) -> list[Contrast]:
     Measures: pass@k of each group, and the share of goalposts solved in fresh samples. Holm's
     correction is over the contrasts of one measure.
     """
-    pairs = _pairs(results)
-    rows: list[Contrast] = []
-    for group, labels in results.groups().items():
-        for k in results.ks():
-            differences = {
-                pair: difference_over_seeds(
-                    results.scores_SQ(pair[0], selection, labels, k),
-                    results.scores_SQ(pair[1], selection, labels, k),
-                )
-                for pair in pairs
-            }
-            rows += _corrected(differences, f"pass@{k} {group}")
-    goalposts = {
-        pair: difference_over_seeds(
-            results.solved_SH(pair[0], selection), results.solved_SH(pair[1], selection)
-        )
-        for pair in pairs
+    measures = {
+        f"pass@{k} {group}": {
+            arm: results.scores_SQ(arm, selection, labels, k) for arm in results.arms
+        }
+        for group, labels in results.groups().items()
+        for k in results.ks()
     }
-    return rows + _corrected(goalposts, "goalposts solved")
+    measures[GOALPOSTS] = {arm: results.solved_SH(arm, selection) for arm in results.arms}
+    rows: list[Contrast] = []
+    for measure, scores in measures.items():
+        lone = _lone_spreads(results, scores)
+        differences = {
+            (a, b): difference_over_seeds(scores[a], scores[b], (lone[a], lone[b]))
+            for a, b in _pairs(results)
+        }
+        rows += _corrected(differences, measure)
+    return rows
 
 
 def _pairs(results: Results) -> list[tuple[str, str]]:
