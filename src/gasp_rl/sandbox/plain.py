@@ -4,7 +4,8 @@ A call leaves a trace in an object that outlives it, or in the heap: addresses o
 what was allocated before, and programs see addresses in texts of functions and iterators, in the
 order of sets, by `id` and `hash`. A program is *plain* if neither can happen:
 
-- its module holds functions, imports and constants that cannot change; nothing stores an attribute;
+- its module holds functions, imports and constants that cannot change; nothing stores an attribute,
+  and no function of a library is used that remembers (`re` keeps patterns, `OrderedDict` its table);
 - every value that a variable, a container or a function may hold is data: numbers, texts, bytes,
   lists, tuples, dictionaries and their kin, and types. Functions are only called, or handed to
   `map`, `sorted` and their kin. Iterators are only read out on the spot by those who make them;
@@ -39,7 +40,7 @@ _CAUGHT = frozenset(
 _ERRORS = _CAUGHT | {"Exception", "RuntimeError", "NotImplementedError"}
 
 _DATA = (str, list, dict, tuple, bytes, bytearray, int, float, complex, range)
-_KIN = (collections.Counter, collections.deque, collections.OrderedDict)
+_KIN = (collections.Counter, collections.deque)
 _METHODS = frozenset(n for kind in (*_DATA, *_KIN) for n in dir(kind) if n[0] != "_")
 _NO_METHODS = frozenset({"format", "format_map"})
 _ITERATING_METHODS = frozenset({".keys", ".values", ".items", ".elements"})
@@ -51,10 +52,9 @@ _IMPORTED_DATA = frozenset(
 )  # fmt: skip
 _LIBRARY = _words("""
 bisect.bisect bisect.bisect_left bisect.bisect_right bisect.insort bisect.insort_left
-bisect.insort_right collections.Counter collections.OrderedDict collections.defaultdict
-collections.deque copy.copy copy.deepcopy functools.reduce heapq.heapify heapq.heappop
-heapq.heappush heapq.heappushpop heapq.heapreplace heapq.nlargest heapq.nsmallest re.findall
-re.split re.sub""")
+bisect.insort_right collections.Counter collections.defaultdict collections.deque copy.copy
+copy.deepcopy functools.reduce heapq.heapify heapq.heappop heapq.heappush heapq.heappushpop
+heapq.heapreplace heapq.nlargest heapq.nsmallest""")
 _ITERATING_LIBRARY = _words("""
 itertools.accumulate itertools.chain itertools.combinations itertools.count itertools.cycle
 itertools.combinations_with_replacement itertools.islice itertools.pairwise
@@ -68,7 +68,7 @@ _ITERATING = frozenset([*_words("enumerate filter iter map reversed zip"), *_ITE
 """Calls whose value has an address in its text; only their items are data."""
 _READS_FIRST = frozenset(
     _words("""all any dict enumerate iter len list next reversed sorted sum tuple .extend .fromkeys
-    .join .update collections.Counter collections.OrderedDict collections.deque""")
+    .join .update collections.Counter collections.deque""")
 )
 _READS_ALL = frozenset(["zip", *_ITERATING_LIBRARY]) - {"itertools.count", "itertools.repeat"}
 _TAKES_KEY = frozenset(_words("sorted min max .sort heapq.nlargest heapq.nsmallest"))
@@ -77,6 +77,7 @@ _ANNOTATION = (
     ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Constant, ast.BinOp,
     ast.operator, ast.expr_context,
 )  # fmt: skip
+_ANNOTATION_INSIDE = (ast.Name, ast.Constant, ast.expr_context)
 
 
 _Node = Any
@@ -121,6 +122,7 @@ class _Rules:
         self.functions: set[str] = set()
         self.errors: set[str] = set()  # names of caught errors: objects with an identity
         self.imported: dict[str, str] = {}
+        self.depth = 0  # functions around the node that is looked at
         stored: set[str] = set()
         node: _Node
         for node in ast.walk(tree):
@@ -204,11 +206,12 @@ class _Rules:
         _demand(not node.decorator_list and not getattr(node, "type_params", None))
         self.parameters(node.args)
         self.annotation(node.returns)
+        self.depth += 1
         self.all(node.body)
+        self.depth -= 1
 
     def annotated(self, node: _Node) -> None:
-        self.data(node.target)
-        self.annotation(node.annotation)
+        self.data(node.target)  # the annotation of a local variable is not evaluated
         self.all([node.value])
 
     def attempt(self, node: _Node) -> None:
@@ -246,9 +249,11 @@ class _Rules:
             _demand(isinstance(node, ast.Constant))
 
     def annotation(self, node: _Node) -> None:
-        """Evaluated, but seen by nobody: names and subscripts do nothing."""
+        """Evaluated, but seen by nobody. In a function each call does it, and there a subscript
+        may add an entry to a dictionary."""
+        allowed = _ANNOTATION_INSIDE if self.depth else _ANNOTATION
         for part in ast.walk(node) if node else ():
-            _demand(isinstance(part, _ANNOTATION))
+            _demand(isinstance(part, allowed))
 
     def raised(self, node: _Node) -> None:
         """Errors are made where they are raised, for they have an identity."""
@@ -271,7 +276,7 @@ class _Rules:
         self.all([node.format_spec])
 
     def attribute(self, node: _Node) -> None:
-        _demand(self.meaning(node) in _IMPORTED_DATA)
+        _demand(type(node.ctx) is ast.Load and self.meaning(node) in _IMPORTED_DATA)
 
     def made(self, node: _Node) -> None:
         self.call(node, read=False)

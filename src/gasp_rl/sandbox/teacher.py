@@ -3,21 +3,26 @@
 A student's program gains nothing by lying about its outputs: they are compared with a gold it does
 not know. A teacher's outputs *are* the gold, so its program must not reach the machinery that
 reports them. Hence no attribute with a double underscore, no frames, and only stand-ins for modules
-that hold nothing but pure, public names. These rules add to the walls of the process; they do not
-replace any.
+that hold nothing but pure, public names. Where a library would hand a program its own objects (the
+memo of a deep copy, the inside of annotations, what an error was raised about), the way is closed.
+These rules add to the walls of the process; they do not replace any.
 """
 
 import _string  # type: ignore[import-not-found]
 import ast
 import builtins
+import copy
 import enum
 import functools
 import importlib
+import random
 import re
 import types
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from gasp_rl.sandbox import hints
 
 _words = str.split
 
@@ -44,11 +49,7 @@ _ONLY = {
     "functools": _words(
         "reduce lru_cache cache partial cmp_to_key total_ordering cached_property partialmethod"
     ),
-    "typing": _words("""
-    Any Callable ClassVar Collection Counter DefaultDict Deque Dict Final FrozenSet Generator
-    Generic
-    Hashable Iterable Iterator List Literal Mapping MutableMapping MutableSequence NamedTuple
-    NoReturn Optional OrderedDict Sequence Set Sized Text Tuple Type TypeVar Union cast"""),
+    "typing": (),  # all are ours: `hints`
 }
 _LEFT_OUT = {
     "abc": {"ABCMeta"},
@@ -72,6 +73,8 @@ _DUNDERS = frozenset(
     invert and rand or ror xor rxor lshift rshift int float complex index round trunc floor ceil
     format bytes slots matmul total concat length_hint""")
 )
+#: The hooks of an enumeration that a program may write; the others make classes and modules.
+_SUNDERS = frozenset(_words("_missing_ _generate_next_value_ _ignore_ _order_ _name_ _value_"))
 _FRAMES = frozenset(
     _words("""
     gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await cr_origin ag_frame ag_code ag_await
@@ -80,8 +83,14 @@ _FRAMES = frozenset(
 )
 _READ_ONLY = frozenset({"__name__", "__import__", "__doc__"})
 _CLOCK = frozenset({"now", "today", "utcnow", "fromtimestamp"})
+_DATES = ("datetime", "calendar")
 _FORMATS = frozenset({"format", "format_map"})  # they read attributes that a text names
-_SUSPECT = re.compile("|".join(["__", *_words("import class match case format"), *sorted(_FRAMES)]))
+_FAILED = "obj"  # of an AttributeError: what it was raised about, also inside a library
+_SUSPECT = re.compile(
+    "|".join(
+        [*_words(rf"__ \b_\w+_\b \b{_FAILED}\b import class match case format"), *sorted(_FRAMES)]
+    )
+)
 
 
 def may_offend(code: str) -> bool:
@@ -96,12 +105,12 @@ def offence(tree: ast.Module) -> tuple[bool, str] | None:
     The flag says that it is an impure module rather than an unsafe name.
     """
     nodes = list(ast.walk(tree))
-    clock = any(isinstance(n, ast.alias) and n.name.startswith("datetime") for n in nodes)
+    clock = any(isinstance(n, ast.alias) and n.name.startswith(_DATES) for n in nodes)
     for node in nodes:
         if isinstance(node, ast.Import):
             found = next(filter(None, (_module_offence(a.name) for a in node.names)), None)
         elif isinstance(node, ast.ImportFrom):
-            clock |= node.module == "datetime"
+            clock |= node.module in _DATES
             found = (False, "relative import") if node.level else _module_offence(node.module or "")
         else:
             found = None
@@ -121,10 +130,16 @@ def _identifier_offence(node: ast.AST, clock: bool) -> tuple[bool, str] | None:
     """Every identifier of a node is a plain string in one of its fields, whatever the node is."""
     if isinstance(node, ast.Constant):
         return None
-    if isinstance(node, ast.MatchClass) and node.patterns:
-        return False, "class pattern by position"  # `__match_args__` reads attributes by name
-    if isinstance(node, ast.Attribute) and node.attr in _FORMATS and not _is_plain(node.value):
-        return False, f"{node.attr} of a text that is not a plain template"
+    if isinstance(node, ast.MatchClass):
+        if node.patterns:  # `__match_args__` reads attributes by name
+            return False, "class pattern by position"
+        if not {*_FORMATS, _FAILED}.isdisjoint(node.kwd_attrs):
+            return False, "class pattern that reads a format or an error's object"
+    if isinstance(node, ast.Attribute):
+        if node.attr in _FORMATS and not _is_plain(node.value):
+            return False, f"{node.attr} of a text that is not a plain template"
+        if node.attr == _FAILED:
+            return False, f"attribute {_FAILED}"
     if isinstance(node, ast.ClassDef) and node.keywords:
         return False, "class keyword"
     if isinstance(node, ast.Name) and node.id in _READ_ONLY and not isinstance(node.ctx, ast.Load):
@@ -170,7 +185,7 @@ def _is_plain(template: ast.expr) -> bool:
                     return False
                 pending += [spec] if spec else []
         except ValueError:
-            return True  # a broken template: formatting it raises
+            return False  # what stands before the broken part is filled in all the same
     return True
 
 
@@ -179,11 +194,15 @@ def is_allowed_name(name: str) -> bool:
     name = unicodedata.normalize("NFKC", name)  # as the compiler does
     if name in _FRAMES:
         return False
-    return not (name.startswith("__") and name.endswith("__")) or name in _DUNDERS
+    is_marked = name.startswith("_") and name.endswith("_") and name.strip("_")
+    return not is_marked or name in _DUNDERS or name in _SUNDERS
 
 
 # -- what the program finds at run time ------------------------------------------------------
 
+#: Methods of dates import these by the program's `__import__`, only to take them from where they
+#: are loaded: so they get an empty module, as a program would.
+_WANTED_BY_C = ("time", "_strptime")
 _modules: dict[str, types.ModuleType] = {}
 
 
@@ -195,17 +214,14 @@ def _stand_in(name: str) -> types.ModuleType:
     real = importlib.import_module(name)
     names: Iterable[str]
     if name in _PARTIAL or name in _ONLY:
-        names = _PARTIAL.get(name) or _ONLY.get(name) or ()
+        names = (*_PARTIAL.get(name, ()), *_ONLY.get(name, ()))
     else:
         names = getattr(real, "__all__", None) or [n for n in dir(real) if n[0] != "_"]
     for public in names:
         value = getattr(real, public)
         if not isinstance(value, types.ModuleType) and public not in _LEFT_OUT.get(name, ()):
             module.__dict__[public] = value
-    if name == "functools":
-        module.__dict__["wraps"] = _wraps
-    if name == "enum":
-        module.__dict__.update((kind.__name__, kind) for kind in (Enum, IntEnum, Flag, IntFlag))
+    module.__dict__.update(_OURS.get(name, {}))
     _modules[name] = module
     return module
 
@@ -237,6 +253,15 @@ class IntFlag(enum.IntFlag, metaclass=_ByClass):
     pass
 
 
+class Random(random.Random):
+    """Its parent's own seed, which asks the kernel for a coin, is out of reach: `super` ends here."""
+
+
+def _deepcopy(value: Any) -> Any:
+    """`copy.deepcopy` without the memo, which holds addresses and may put anything in any place."""
+    return copy.deepcopy(value)
+
+
 def _wraps(wrapped: Any) -> Any:
     """`functools.wraps` without the choice of attributes."""
 
@@ -248,6 +273,15 @@ def _wraps(wrapped: Any) -> Any:
     return keep_name
 
 
+_OURS: Mapping[str, Mapping[str, Any]] = {
+    "copy": {"deepcopy": _deepcopy},
+    "enum": {kind.__name__: kind for kind in (Enum, IntEnum, Flag, IntFlag)},
+    "functools": {"wraps": _wraps},
+    "random": {"Random": Random},
+    "typing": hints.NAMES,
+}
+
+
 def _import(
     name: str,
     globals: object = None,
@@ -256,6 +290,8 @@ def _import(
     level: int = 0,
 ) -> types.ModuleType:
     if type(name) is not str or level or (name not in _MODULES and name not in _PARTIAL):
+        if name in _WANTED_BY_C and not level:
+            return types.ModuleType(name)
         raise ImportError(f"teacher programs may not import {name!r:.60}")
     module = _stand_in(name)
     head, dot, tail = name.partition(".")
@@ -269,7 +305,7 @@ def _import(
 def _checked(name: object) -> str:
     if type(name) is not str or not name.isascii() or name[:1] == "_":
         raise AttributeError("teacher programs may not use this name")
-    if name in _CLOCK or name in _FORMATS or not is_allowed_name(name):
+    if name in _CLOCK or name in _FORMATS or name == _FAILED or not is_allowed_name(name):
         raise AttributeError("teacher programs may not use this name")
     return name
 
@@ -302,7 +338,7 @@ class _TypeMeta(type):
 
     def __call__(cls, value: Any) -> Any:
         kind = type(value)
-        if issubclass(kind, type):
+        if issubclass(kind, type) or kind.__module__ == "typing":
             raise TypeError("teacher programs may not use the type of a type")
         return kind
 
