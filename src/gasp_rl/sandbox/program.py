@@ -25,6 +25,8 @@ _QUICK = struct.pack("ll", 0, 20_000)  # most programs answer within one receive
 _QUICK_READS = 2  # a teacher's program is announced before it answers
 _CHUNK = 1 << 18
 _THREADS_LOOKED_AT = 16
+_LONGEST_PAUSE = 0.25  # seconds between two looks at a running program
+_KERNEL_TELLS = os.path.exists("/proc/self/schedstat")
 
 
 class ZygoteError(RuntimeError):
@@ -277,13 +279,13 @@ class Program:
                     if self.guard.asks():
                         return Verdict.CANCELLED
                     continue
-                clock.forgive()
                 if descriptor == self.stdout_fd:
                     if self._drain():
                         return Verdict.OUTPUT_LIMIT
                     if self._stdout_closed:
                         poll.unregister(self.stdout_fd)
                 elif self._receive(for_any):
+                    clock.verdict()  # counts what it took since the last look
                     return None
                 elif self._received > self.limits.output_bytes:
                     return Verdict.OUTPUT_LIMIT
@@ -336,60 +338,68 @@ def _streams(stdin: bytes) -> tuple[int, list[int]]:
 class _Clock:
     """Decides when a running program has had enough CPU or wall time.
 
-    Wall time counts only while somebody waits for the program, and not while it stands in the
-    queue for a core: a busy machine is no fault of the program's. Where the kernel does not tell
-    how long it queued (`/proc/PID/schedstat`), its state at each look stands in.
+    Wall time counts only while somebody waits for the program, and neither while the program nor
+    while the worker stands in the queue for a core: a busy machine is no fault of the program's.
+    The kernel books a stretch in the queue at its end (`/proc/PID/schedstat`), so what a program
+    that wants a core did not use since it last ran is `unsure`: it may have queued, or slept. Where
+    the kernel does not tell, wanting a core counts as having queued.
     """
 
     def __init__(self, pid: int, limits: Limits) -> None:
         self.pid, self.limits = pid, limits
         self.clock_id = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
-        self.looked = time.monotonic()
-        self.cpu = self.queued = self.wall = self.idle = 0.0
-        self.last_wall = self.last_idle = 0.0
+        self.cpu = self.queued = self.wall = self.idle = self.unsure = 0.0
+        self.wake()
 
     def wake(self) -> None:
         """A new wait begins: the time since the last look was not the program's."""
-        self.looked = time.monotonic()
+        self.looked, self.ours = time.monotonic(), _queued("/proc/self")
 
     def verdict(self) -> Verdict | None:
-        now, cpu, queued = time.monotonic(), self.cpu, self.queued
+        now, cpu, queued, ours = time.monotonic(), self.cpu, self.queued, self.ours
         try:
             self.cpu = time.clock_gettime(self.clock_id)
         except OSError:
             return None  # it is dead; the socket will say so
         if self.cpu >= self.limits.cpu_seconds:
             return Verdict.TIMEOUT_CPU
-        wants_core = self._look_at_threads()
-        # Negative where the kernel books only now what was queued before the last look.
-        self.last_wall = now - self.looked - (self.queued - queued)
-        self.last_idle = 0.0 if wants_core else max(self.last_wall - (self.cpu - cpu), 0.0)
-        self.wall += self.last_wall
-        self.idle += self.last_idle
+        states = self._look_at_threads()
+        wants_core = b"R" in states
+        self.ours = _queued("/proc/self")
+        passed = min(now - self.looked - (self.ours - ours), _LONGEST_PAUSE)
+        passed -= self.queued - queued
+        unused = passed - (self.cpu - cpu)
+        if b"D" in states or (wants_core and not _KERNEL_TELLS):
+            unused = 0.0
+        self.wall = max(self.wall + passed, 0.0)
+        self.idle = max(self.idle + unused, 0.0)
+        if not wants_core or self.cpu > cpu:
+            self.unsure = 0.0
+        if wants_core:
+            self.unsure += max(unused, 0.0)
         self.looked = now
-        over = self.wall >= self.limits.wall_seconds or self.idle >= IDLE_SECONDS
+        over = self.wall >= self.limits.wall_seconds or self.idle - self.unsure >= IDLE_SECONDS
         return Verdict.TIMEOUT_WALL if over else None
 
-    def forgive(self) -> None:
-        """The program had answered before the last look: the delay was ours."""
-        self.wall -= self.last_wall
-        self.idle -= self.last_idle
-        self.last_wall = self.last_idle = 0.0
-
     def pause_ms(self) -> float:
-        return 1000 * min(max(self.limits.cpu_seconds - self.cpu, 0.002), 0.25)
+        return 1000 * min(max(self.limits.cpu_seconds - self.cpu, 0.002), _LONGEST_PAUSE)
 
-    def _look_at_threads(self) -> bool:
-        """Note how long they queued; whether one of them wants a core now."""
+    def _look_at_threads(self) -> set[bytes]:
+        """Note how long they queued; the states that they are in (R: wants a core, D: the disk)."""
         folder = f"/proc/{self.pid}/task"
-        wants_core = False
-        try:
+        states = set()
+        with contextlib.suppress(OSError, IndexError):
             for thread in sorted(os.listdir(folder), key=int)[:_THREADS_LOOKED_AT]:
                 with open(f"{folder}/{thread}/stat", "rb") as file:
-                    state = file.read().rpartition(b")")[2].split()[0]
-                wants_core = wants_core or state in (b"R", b"D")
-                with open(f"{folder}/{thread}/schedstat", "rb") as file:
-                    self.queued = max(self.queued, int(file.read().split()[1]) / 1e9)
-        except (OSError, IndexError):
-            return wants_core
-        return wants_core
+                    states.add(file.read().rpartition(b")")[2].split()[0])
+                self.queued = max(self.queued, _queued(f"{folder}/{thread}"))
+        return states
+
+
+def _queued(task: str) -> float:
+    """Seconds that a task was ready to run but had no core; 0 where the kernel does not tell."""
+    try:
+        with open(f"{task}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
