@@ -34,7 +34,7 @@ contextlib copy datetime decimal enum fractions functools gc heapq io itertools 
 numbers operator random re reprlib signal statistics string struct sys textwrap threading time
 types typing unicodedata warnings weakref encodings.latin_1 encodings.ascii encodings.utf_16
 encodings.utf_32 encodings.unicode_escape encodings.raw_unicode_escape encodings.hex_codec
-encodings.rot_13 encodings.cp1252""")
+encodings.rot_13 encodings.cp1252 encodings.utf_8_sig _strptime""")
 """What most programs need, and all that a teacher's may: each module makes each fork dearer."""
 
 RICH_MODULES = _words("""
@@ -43,7 +43,8 @@ traceback urllib.parse uuid zlib encodings.idna argparse asyncio cmd concurrent.
 configparser doctest fileinput fnmatch getpass glob graphlib gzip locale logging multiprocessing
 optparse pathlib pickle platform select selectors shutil socket subprocess tempfile unittest
 unittest.mock xml.etree.ElementTree zoneinfo linecache tokenize token dis bz2 lzma sched secrets
-colorsys email.message numpy""")
+colorsys email.message concurrent.futures.thread multiprocessing.pool html.parser mmap
+numpy numpy.fft numpy.ma numpy.polynomial""")
 
 
 def main(control: int, seed: int, site: list[str]) -> None:
