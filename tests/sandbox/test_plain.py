@@ -212,6 +212,12 @@ def test_random_plain_programs_do_not_see_the_heap(sandbox):
     assert sum("Error" not in a[0] for _, a in answered) > 20
 
 
+def test_plain_programs_do_not_see_the_heap(sandbox):
+    results = sandbox.map([Func(code + _STIRRED, ("1",), "answers") for code in PLAIN])
+    answers = [ast.literal_eval(result.outputs[0].decode()) for result in results]
+    assert [(c, a) for c, a in zip(PLAIN, answers, strict=True) if len(set(a)) > 1] == []
+
+
 def test_the_stirred_heap_shows_to_those_who_look(sandbox):
     looks = ("str(y for y in x)", "id([])", "str(zip(x))", "[str([].append)]")
     jobs = [Func(f"def f(x): return {look}{_STIRRED}", ("1",), "answers") for look in looks]
