@@ -48,9 +48,18 @@ def test_overrides_reach_their_key() -> None:
     assert config.teacher.lift.high == 0.5
 
 
+def test_a_number_where_words_belong_is_a_word() -> None:
+    config = load_config("miniature", ["name=2026", "model.path=7"])
+    assert (config.name, config.model.path) == ("2026", "7")
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
+        (["seed=true"], "seed: takes no true or false"),
+        (["optim.lr=true"], r"optim\.lr: takes no true or false"),
+        (["optim.betas=[true, 0.9]"], r"optim\.betas: takes no true or false"),
+        (["name=false"], "name: takes no true or false"),
         (["stepps=3"], "unknown key stepps; did you mean steps?"),
         (["optim.lrr=1"], r"unknown key optim\.lrr; did you mean optim\.lr\?"),
         (["steps=0"], "steps: Input should be greater than or equal to 1"),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from gasp_rl.cli import build_app
 from gasp_rl.config import EngineConfig, OptimConfig, load_config
 from gasp_rl.errors import ConfigError, DataError
+from gasp_rl.miniature import assets
 from gasp_rl.planning.hours import forward_flops, sampling_seconds, training_flops
 from gasp_rl.planning.machine import Gpu, parse_gpus
 from gasp_rl.planning.memory import (
@@ -18,14 +19,20 @@ from gasp_rl.planning.memory import (
     activation_bytes,
     cache_bytes,
     optimizer_bytes,
+    prompt_bytes,
     reckon,
 )
-from gasp_rl.planning.plan import PEAKS, beside_plan, like, make_plan
+from gasp_rl.planning.plan import PEAKS, beside_plan, like, loads, make_plan
 from gasp_rl.planning.shapes import Shape, find_device, parse_shape, read_shape
 from gasp_rl.planning.work import Draw, draws
+from gasp_rl.problems.embedded import LONGEST_PROMPT, SPLITS, embedded_model
+from gasp_rl.rng import rng
+from gasp_rl.roles.prompts import load_prompts
+from gasp_rl.tasks import Induction, retell
+from gasp_rl.types import Axis, Stage, TaskKind
 
 SEVEN = read_shape(Path("models/Qwen2.5-Coder-7B"))
-LOAD = Load(prompt=512, completion=512, rows=64, train_tokens=4096)
+LOAD = Load(prompt=512, completion=512, rows=64, prompts=8, train_tokens=4096)
 
 MODELS = {
     "qwen2": {},
@@ -124,9 +131,10 @@ def test_cache_bytes_are_exact(dtype: str) -> None:
     cache.join([(kv, 5)])
     shape, engine = shape_of(model), EngineConfig(dtype=dtype)
     assert kv.nbytes == len(prompt) * shape.kv_bytes(kv.element_size())
-    load = Load(prompt=len(prompt), completion=0, rows=5, train_tokens=1)
+    load = Load(prompt=len(prompt), completion=0, rows=5, prompts=1, train_tokens=1)
     assert cache._kv.shape[4] == len(prompt) + GROWTH
     assert cache_bytes(shape, load, engine) == 2 * cache._kv.nbytes
+    assert prompt_bytes(shape, load, engine) > 2 * kv.nbytes  # while it is computed; kept: once
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -147,7 +155,7 @@ def test_activations_are_those_that_autograd_keeps(
     packed = pack(pairs, model.device, model.dtype)
     tokens = len(packed.ids_T)
     engine = EngineConfig(dtype=dtype, gradient_checkpointing=checkpointing)
-    load = Load(prompt=prompt, completion=completion, rows=1, train_tokens=tokens)
+    load = Load(prompt=prompt, completion=completion, rows=1, prompts=1, train_tokens=tokens)
     if checkpointing:
         checkpoint_layers(model)
     held = {}
@@ -189,7 +197,9 @@ def test_settings_that_save_memory_save_it() -> None:
     assert divided.optimizer == full.optimizer / 8
     assert divided.peak < full.peak / 2
     with_reference = reckon(
-        SEVEN, Load(prompt=1, completion=1, rows=1, train_tokens=16, reference=True), plain
+        SEVEN,
+        Load(prompt=1, completion=1, rows=1, prompts=1, train_tokens=16, reference=True),
+        plain,
     )
     assert with_reference.weights == 2 * full.weights
 
@@ -220,6 +230,36 @@ def test_rollouts_of_a_step_follow_the_settings() -> None:
     assert azr == {"proposals": 144, "probes": 2304, "attempts": 144}
     real = draws(load_config("miniature-rlvr"))
     assert [(d.prompts, d.completions) for d in real] == [(80, 1280)]
+
+
+def test_what_is_held_at_once_is_one_call_not_a_step() -> None:
+    asks = ["teacher.max_attempts=3", "engine.sample_rows=4096", "eval.every=0"]
+    config = load_config("miniature", asks)
+    held = loads(config, draws(config), 80)
+    assert [(one.rows, one.prompts, one.completion) for one in held] == [
+        (64, 8, 128),
+        (1024, 64, 96),
+        (128, 16, 96),
+    ]
+    trials = load_config("miniature", [*asks, "eval.every=1"])
+    assert loads(trials, draws(trials), 80)[-1].rows == 4096
+
+
+@pytest.mark.parametrize("world", ["miniature", "miniature-flat"])
+def test_no_prompt_of_an_embedded_world_is_longer_than_a_plan_takes_it(world: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = embedded_model(world)
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    prompts, draw = load_prompts(folder), rng(0, 0, "prompts")
+    questions = [q for split in SPLITS for q in assets.questions(world, split)]
+    tasks = [Induction(q.reference, q.statement, q.shown, q.hidden) for q in questions]
+    hardest = [t for t, q in zip(tasks, questions, strict=True) if q.difficulty == "9"]
+    asked = [prompts.lemma(q, axis, 5) for q in questions for axis in (Axis.IO, Axis.F)]
+    asked += [prompts.lift(t, axis, 5) for t in tasks for axis in (Axis.IO, Axis.F)]
+    asked += [prompts.student(retell(t, kind, draw)) for t in tasks for kind in TaskKind]
+    asked += [prompts.propose(Stage.DEDUCTION, hardest[i : i + 6], 5) for i in range(0, 60, 6)]
+    longest = max(len(e.ids) for e in tokenizer.encode_batch(asked, add_special_tokens=False))
+    assert 0.8 * LONGEST_PROMPT < longest <= LONGEST_PROMPT
 
 
 def test_a_plan_says_whether_it_fits() -> None:

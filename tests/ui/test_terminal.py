@@ -21,7 +21,15 @@ from gasp_rl.store.health import Level, check_health, is_dead, worst
 from gasp_rl.store.views import StepSummary
 from gasp_rl.types import Metrics
 from gasp_rl.ui import commands
-from gasp_rl.ui.console import LiveView, PlainView, bar, duration, open_console, print_whole
+from gasp_rl.ui.console import (
+    LiveView,
+    PlainView,
+    Tally,
+    bar,
+    duration,
+    open_console,
+    print_whole,
+)
 from gasp_rl.ui.safe import block, one_line, visible
 from gasp_rl.ui.tree import node_view, run_tree
 
@@ -123,6 +131,36 @@ def test_the_live_view_shows_every_block() -> None:
         assert word in text
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("width", [120, 80, 60])
+def test_the_live_view_wraps_nothing_and_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "24")
+    view = LiveView(_Terminal(), now=_clock())
+    view._tally.start_run("demo", 200, 0)
+    metrics = {**METRICS, "novelty/nearest_mean": 0.84, "policy/logprob_gap": 2.1e-7}
+    view.step_committed(1, 2.0, {**metrics, "student/correct/induction": 0.4})
+    view.start_phase("lemma", 1280)
+    view.advance(640, tokens=4000)
+    shown = {}
+    for moment in ("running", "ended"):
+        console = Console(file=io.StringIO(), width=width, force_terminal=False)
+        console.print(view.render())
+        shown[moment] = console.file.getvalue().splitlines()
+        view._tally.end()
+    assert [len(lines) for lines in shown.values()] == [12, 12]
+    assert {len(line) for lines in shown.values() for line in lines} == {width}
+    assert not any("\u2026" in line for line in shown["running"])
+    assert "left" in shown["running"][1]
+    assert "stopped  took" in shown["ended"][1]
+
+
+def test_speed_does_not_fade_between_batches() -> None:
+    tally = Tally(now=_clock())
+    tally.start_phase("lemma", None)
+    tally.advance(1, tokens=100)
+    assert [tally.tokens_per_second() for _ in range(3)] == [100.0] * 3
 
 
 def test_durations_and_bars() -> None:

@@ -1,7 +1,9 @@
 """Ending a run early but whole: Ctrl-C, SIGTERM, `gasp stop`, and a run that learns nothing."""
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +40,12 @@ class Stopping:
         if self._signal:
             raise KeyboardInterrupt
         self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        os.write(2, b"\ngasp: finishing this step and saving it; once more stops now\n")
+        word = "gasp: finishing this step and saving it; once more stops now"
+        try:
+            print(word, file=sys.stderr, flush=True)  # above the live view, which takes the stream
+        except (RuntimeError, OSError, ValueError):  # in the middle of a line, or nobody reads it
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{word}\n".encode())
 
 
 @contextmanager

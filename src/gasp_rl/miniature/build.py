@@ -96,7 +96,8 @@ def train_base(world: World, model_folder: Path, seed: int, documents: int, say:
     tokenizer = build_tokenizer()
     settings = WarmStart(documents=documents)
     model = build_model(settings, tokenizer, seed)
-    say(f"base: {sum(p.numel() for p in model.parameters()):,} parameters")
+    parameters = sum(p.numel() for p in model.parameters())
+    say(f"base: {parameters:,} parameters, trained with {settings.threads} thread")
     corpus = Corpus(world, prompts, rng(seed, 0, f"{world.name}/corpus"))
     started, mean = time.perf_counter(), 0.0
 
@@ -125,7 +126,7 @@ def measure_slope(
     """pass@k by depth on the validation split, at each temperature."""
     from gasp_rl.engines.factory import build_engine
 
-    config = Config(student={"sampling": SamplingConfig(max_tokens=MAX_TOKENS)})
+    config = _settings()
     questions = load_questions(data_folder / "validation.jsonl.gz").questions
     engine = build_engine(config, model_folder)
     points = []
@@ -149,7 +150,7 @@ def measure_kinds(
     start taught, at temperature 1: the programs are those of the questions."""
     from gasp_rl.engines.factory import build_engine
 
-    config = Config(student={"sampling": SamplingConfig(max_tokens=MAX_TOKENS)})
+    config = _settings()
     questions = load_questions(data_folder / "validation.jsonl.gz").questions
     engine = build_engine(config, model_folder)
     random = rng(seed, 0, "kinds")
@@ -164,6 +165,13 @@ def measure_kinds(
                 groups = student.attempt(tasks, samples, params)
                 measured.setdefault(kind, {})[depth] = pass_rate([a for g in groups for a in g])
     return measured
+
+
+def _settings() -> Config:
+    """One thread, as in the warm start."""
+    return Config(
+        student={"sampling": SamplingConfig(max_tokens=MAX_TOKENS)}, engine={"threads": 1}
+    )
 
 
 def _as_task(question: Question) -> Induction:

@@ -21,7 +21,10 @@ IGNORED = 0.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """Settings of the supervised training; lr falls linearly to a tenth over the last half."""
+    """Settings of the supervised training; lr falls linearly to a tenth over the last half.
+
+    threads: more than one for so small a model wait for each other where cores are taken.
+    """
 
     documents: int = 204_800
     batch: int = 64
@@ -32,6 +35,7 @@ class WarmStart:
     heads: int = 4
     key_value_heads: int = 2
     feed_forward: int = 384
+    threads: int = 1
 
 
 def build_model(settings: WarmStart, tokenizer: Tokenizer, seed: int) -> SmolLM3ForCausalLM:
@@ -125,6 +129,7 @@ def train(
     ]
     peaks = [settings.lr_matrices, settings.lr_other]
     total = -(-settings.documents // settings.batch)
+    torch.set_num_threads(settings.threads)
     model.train()
     for step, batch in enumerate(stream):
         scale = _schedule(step, total)

@@ -5,7 +5,8 @@ rows being decoded), the backward pass (activations and a chunk of logits), the 
 (float32 copies of the gradient). The largest of them is what the device must hold.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gasp_rl.config import EngineConfig
 from gasp_rl.planning.shapes import Shape
@@ -17,15 +18,20 @@ LOGITS_AT_ONCE = 1 << 25
 GROWTH = 16
 """Columns that the decode loop's cache opens at a time (`engines/cache.py`)."""
 
+PREFILL_TOKENS = 16384
+"""Prompt tokens in one forward pass (`engines/decode.py` has the same bound)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What is held at once. prompt, completion: tokens, the longest; rows: decoded together;
-    train_tokens: of one packed micro-batch; reference: whether a KL term keeps a frozen copy."""
+    prompts: distinct ones among them; train_tokens: of one packed micro-batch; reference: whether a
+    KL term keeps a frozen copy."""
 
     prompt: int
     completion: int
     rows: int
+    prompts: int
     train_tokens: int
     reference: bool = False
 
@@ -40,6 +46,7 @@ class Memory:
     step_copies: float
     activations: float
     train_logits: float
+    prompts: float
     cache: float
     sample_logits: float
     host: float
@@ -52,7 +59,7 @@ class Memory:
     @property
     def sampling(self) -> float:
         """While completions are decoded."""
-        return self.resident + self.cache + self.sample_logits
+        return self.resident + self.prompts + self.cache + self.sample_logits
 
     @property
     def backward(self) -> float:
@@ -98,6 +105,16 @@ def cache_bytes(shape: Shape, load: Load, engine: EngineConfig) -> float:
     width = load.prompt + load.completion
     moves = 2 if engine.sampler == "native" else 1
     return float(one * (width + GROWTH) * moves)
+
+
+def prompt_bytes(shape: Shape, load: Load, engine: EngineConfig) -> float:
+    """Keys and values of the prompts, kept for rows that still wait; and of the prompts that are
+    being computed once more, with the widest tensors of a layer."""
+    number = BYTES[engine.dtype]
+    tokens = load.prompts * load.prompt
+    chunk = min(tokens, max(PREFILL_TOKENS, load.prompt))
+    layer = number * (3 * shape.inner + 3 * shape.width)
+    return float(tokens * shape.kv_bytes(number) + chunk * (shape.kv_bytes(number) + layer))
 
 
 def sampling_logits_bytes(shape: Shape, rows: int, engine: EngineConfig) -> float:
@@ -147,6 +164,13 @@ def activation_bytes(shape: Shape, load: Load, engine: EngineConfig) -> float:
     return shape.layers * layer + inputs
 
 
+def worst(moments: Sequence[Memory]) -> Memory:
+    """The largest sampling and the largest backward pass: calls of the engine follow each other."""
+    sampling = max(moments, key=lambda memory: memory.sampling)
+    backward = max(moments, key=lambda memory: memory.backward)
+    return replace(sampling, activations=backward.activations, train_logits=backward.train_logits)
+
+
 def reckon(shape: Shape, load: Load, engine: EngineConfig, devices: int = 1) -> Memory:
     """Memory of each of `devices` devices.
 
@@ -176,6 +200,7 @@ def reckon(shape: Shape, load: Load, engine: EngineConfig, devices: int = 1) -> 
         step_copies=0.0 if offloaded else copies,
         activations=activation_bytes(shape, load, engine),
         train_logits=training_logits_bytes(shape, load.train_tokens, engine),
+        prompts=prompt_bytes(shape, load, engine),
         cache=cache_bytes(shape, load, engine) + second,
         sample_logits=sampling_logits_bytes(shape, load.rows, engine),
         host=host,

@@ -1,5 +1,6 @@
 """`gasp plan`: what a configuration needs, before anything is loaded."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -9,10 +10,10 @@ from gasp_rl.config import Config
 from gasp_rl.errors import DataError
 from gasp_rl.planning.hours import DECODE_SHARE, TRAIN_SHARE, step_seconds
 from gasp_rl.planning.machine import Gpu, gpus, host_memory
-from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters
+from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters, worst
 from gasp_rl.planning.shapes import Device, Shape, device_names, find_device, read_shape
 from gasp_rl.planning.work import Draw, draws
-from gasp_rl.problems.embedded import embedded_model, is_embedded
+from gasp_rl.problems.embedded import LONGEST_PROMPT, embedded_model, is_embedded
 from gasp_rl.types import Metrics
 
 TIGHT = 0.9
@@ -66,22 +67,9 @@ def make_plan(config: Config) -> Plan:
     settings, engine = config.plan, config.engine
     device = find_device(settings.device) if settings.device else _device_here(config)
     step = draws(config)
-    largest = max(ceil(d.completions / settings.devices) for d in step)
-    completion = max(d.max_tokens for d in step)
-    prompt = settings.prompt_tokens
-    if shape.positions:
-        prompt = max(1, min(prompt, shape.positions - completion))
-    load = Load(
-        prompt=prompt,
-        completion=completion,
-        rows=min(engine.sample_rows, largest),
-        train_tokens=engine.train_tokens,
-        reference=config.loss.kl_coef > 0,
-    )
+    prompt = longest_prompt(config, shape)
     share = settings.completion_share
-    sampling, training = step_seconds(
-        shape, step, load.prompt, share, engine, device, settings.devices
-    )
+    sampling, training = step_seconds(shape, step, prompt, share, engine, device, settings.devices)
     return Plan(
         name=config.name,
         method=config.method,
@@ -90,21 +78,58 @@ def make_plan(config: Config) -> Plan:
         trained=trained_parameters(shape, engine),
         device=device,
         devices=settings.devices,
-        memory=reckon(shape, load, engine, settings.devices),
+        memory=worst(
+            [reckon(shape, load, engine, settings.devices) for load in loads(config, step, prompt)]
+        ),
         draws=step,
         sampled_tokens=round(sum(share * d.completions * d.max_tokens for d in step)),
         trained_tokens=round(
-            sum(
-                d.prompts * load.prompt + share * d.trained * d.max_tokens
-                for d in step
-                if d.trained
-            )
+            sum(d.prompts * prompt + share * d.trained * d.max_tokens for d in step if d.trained)
         ),
         completion_share=share,
         sampling_seconds=sampling,
         training_seconds=training,
         steps=config.steps,
     )
+
+
+def longest_prompt(config: Config, shape: Shape) -> int:
+    """`plan.prompt_tokens`, where nothing is known that is less: the prompts of an embedded world, or
+    what the model's positions leave beside a completion."""
+    prompt = config.plan.prompt_tokens
+    if all(map(is_embedded, (config.model.path, config.data.goalposts, config.data.pool))):
+        prompt = min(prompt, LONGEST_PROMPT)
+    if shape.positions:
+        completion = max(d.max_tokens for d in draws(config))
+        prompt = min(prompt, max(1, shape.positions - completion))
+    return prompt
+
+
+def loads(config: Config, step: Sequence[Draw], prompt: int) -> list[Load]:
+    """What each call of the engine holds on one device. Trials and tests of goalposts have as many
+    questions as their files, which are not read: they are taken to fill the rows."""
+    engine, devices = config.engine, config.plan.devices
+
+    def load(completions: int, prompts: int, completion: int) -> Load:
+        rows = min(engine.sample_rows, ceil(completions / devices))
+        joined = ceil(rows * prompts / completions) + 1  # rows of one prompt join together
+        return Load(
+            prompt=prompt,
+            completion=completion,
+            rows=rows,
+            prompts=min(joined, ceil(prompts / devices)),
+            train_tokens=engine.train_tokens,
+            reference=config.loss.kl_coef > 0,
+        )
+
+    calls = [
+        load(ceil(d.completions / d.calls), ceil(d.prompts / d.calls), d.max_tokens) for d in step
+    ]
+    if config.eval.every or config.renewal.every:
+        full = engine.sample_rows * devices
+        samples = min(config.eval.goalpost_samples, config.renewal.samples)
+        calls.append(load(full, ceil(full / samples), config.student.sampling.max_tokens))
+    return calls
 
 
 def render(plan: Plan) -> str:

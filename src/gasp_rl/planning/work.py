@@ -7,13 +7,15 @@ from gasp_rl.config import Config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """Completions sampled alike. prompts: distinct ones; trained: completions that become rows."""
+    """Completions sampled alike. prompts: distinct ones; trained: completions that become rows;
+    calls: in how many calls of the engine, one after the other."""
 
     name: str
     prompts: int
     completions: int
     trained: int
     max_tokens: int
+    calls: int = 1
 
 
 def draws(config: Config) -> tuple[Draw, ...]:
@@ -35,6 +37,7 @@ def draws(config: Config) -> tuple[Draw, ...]:
             completions=proposals,
             trained=proposals,
             max_tokens=teacher.sampling.max_tokens,
+            calls=rounds,
         ),
         Draw(
             name="probes",
@@ -42,6 +45,7 @@ def draws(config: Config) -> tuple[Draw, ...]:
             completions=probes,
             trained=0 if student.learn_from_probes == "none" else probes,
             max_tokens=asked,
+            calls=rounds,
         ),
         _attempts(config, student.tasks),
     )

@@ -8,6 +8,9 @@ from gasp_rl.errors import DataError
 SPLITS = ("train", "validation", "test", "candidates")
 GOALPOSTS = "goalposts"
 
+LONGEST_PROMPT = 100
+"""No prompt of an embedded world has more tokens, the teacher's included."""
+
 
 def data_folder() -> Path:
     """Folder that holds one folder for each embedded world."""

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from gasp_rl.store.health import Level, check_health, worst
 from gasp_rl.store.progress import Progress
@@ -15,11 +15,21 @@ from gasp_rl.types import Metrics, Rejection
 from gasp_rl.ui.safe import one_line
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
+    from rich.console import Group, RenderableType
+    from rich.text import Text
 
-REFRESH_PER_SECOND = 4
-BAR = 24
+REFRESH_PER_SECOND = 2
+BAR = 30
+SMALL_BAR = 12
+LEAST_BAR = 4
+"""A bar of fewer cells says nothing: it is left out where there is no room for more."""
+
+FRAME = 4
+"""Columns that the border and its padding take."""
+
+GAP = 2
+"""Columns between blocks."""
+
 WIDE = 1000
 """Columns of what is no terminal: more than any line of the views has."""
 
@@ -46,7 +56,9 @@ class Tally:
     phase_total: int | None = None
     phase_done: int = 0
     phase_started: float = 0.0
+    phase_sampled: float = 0.0
     phase_tokens: int = 0
+    ended: bool = False
     steps: list[StepSummary] = field(default_factory=list)
     fallen: Counter[str] = field(default_factory=Counter)
     written: int = 0
@@ -63,6 +75,7 @@ class Tally:
     def advance(self, units: int, tokens: int) -> None:
         self.phase_done += units
         self.phase_tokens += tokens
+        self.phase_sampled = self.now()
 
     def step_committed(self, step: int, seconds: float, metrics: Metrics) -> None:
         self.done = step
@@ -75,6 +88,10 @@ class Tally:
         for reason in Rejection:
             self.fallen[reason] += int(metrics.get(f"propose/reject/{reason}", 0))
 
+    def end(self) -> None:
+        self.phase, self.phase_total = "done" if self.done == self.total else "stopped", None
+        self.ended = True
+
     @property
     def metrics(self) -> Metrics:
         return self.steps[-1].metrics if self.steps else {}
@@ -85,12 +102,19 @@ class Tally:
         return (self.now() - self.started) / run * (self.total - self.done) if run else None
 
     def tokens_per_second(self) -> float | None:
-        """Of the phase in progress, else of the last step."""
-        elapsed = self.now() - self.phase_started
+        """Of the phase in progress, up to its last tokens; else of the last step."""
+        elapsed = self.phase_sampled - self.phase_started
         if self.phase_tokens and elapsed > 0:
             return self.phase_tokens / elapsed
         sampled = self.metrics.get("tokens/sampled")
         return sampled / self.steps[-1].seconds if sampled and self.steps[-1].seconds else None
+
+    def time_words(self) -> str:
+        """How long it will take, and at the end how long it took."""
+        if self.ended:
+            return f"took {duration(self.now() - self.started)}"
+        left = self.seconds_left()
+        return f"{duration(left)} left" if left is not None else "time left: after a step"
 
     def finding(self) -> tuple[Level, str] | None:
         """Level and rule of the worst finding."""
@@ -167,7 +191,7 @@ class PlainView:
 
 
 class LiveView:
-    """A screen of four blocks, redrawn four times a second."""
+    """A screen of four blocks, as wide as the terminal, redrawn twice a second."""
 
     def __init__(self, stream: IO[str], now: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
@@ -199,6 +223,7 @@ class LiveView:
         self._console.print(one_line(text, 1000), markup=False, highlight=False)
 
     def close(self) -> None:
+        self._tally.end()
         self._live.stop()
 
     def render(self) -> "RenderableType":
@@ -208,15 +233,16 @@ class LiveView:
         from rich.table import Table
         from rich.text import Text
 
-        tally = self._tally
-        blocks = Table.grid(expand=True, padding=(0, 2))
+        tally, width = self._tally, self._console.width - FRAME
+        column = (width - 2 * GAP) // 3
+        blocks = Table.grid(padding=(0, GAP, 0, 0))
         for _ in range(3):
-            blocks.add_column(ratio=1)
-        blocks.add_row(_curriculum(tally), _funnel(tally), _student(tally))
+            blocks.add_column(width=column)
+        blocks.add_row(*(block(tally, column) for block in (_curriculum, _funnel, _student)))
         level, sentence = tally.health()
         health = Text.assemble((f"{level} ", f"bold {COLOURS[level]}"), sentence)
         return Panel(
-            Group(_header(tally), Text(), blocks, Text(), health),
+            Group(_header(tally, width), Text(), blocks, Text(), health),
             title=one_line(tally.name, 60),
             title_align="left",
             border_style=COLOURS[level],
@@ -254,81 +280,94 @@ def _step_words(metrics: Metrics) -> list[str]:
     ]
 
 
-def _header(tally: Tally) -> "Table":
-    from rich.table import Table
+def _header(tally: Tally, width: int) -> "Text":
+    """Step, a bar in the room that is left, phase, speed, time: one line where it fits."""
     from rich.text import Text
 
-    left = tally.seconds_left()
-    speed = tally.tokens_per_second()
-    phase = tally.phase
-    if tally.phase_total:
-        phase += f" {tally.phase_done}/{tally.phase_total}"
-    table = Table.grid(expand=True)
-    table.add_column()
-    table.add_column(justify="right")
-    progress = f"step {tally.done}/{tally.total}  {bar(tally.done / max(1, tally.total), 30)}"
-    right = [phase]
-    if speed:
-        right.append(f"{speed:,.0f} tokens/s")
-    right.append(f"{duration(left)} left" if left is not None else "time left: after one step")
-    table.add_row(Text(progress, "bold"), Text("  ".join(right)))
-    return table
+    speed = None if tally.ended else tally.tokens_per_second()
+    phase = tally.phase + (f" {tally.phase_done}/{tally.phase_total}" if tally.phase_total else "")
+    words = [phase, f"{speed:,.0f} tokens/s" if speed else "", tally.time_words()]
+    progress, right = f"step {tally.done}/{tally.total}", "  ".join(filter(None, words))
+    room = min(BAR, width - len(progress) - len(right) - 4)
+    drawn = f"  {bar(tally.done / max(1, tally.total), room)}" if room >= LEAST_BAR else ""
+    blank = max(2, width - len(progress) - len(drawn) - len(right))
+    return Text.assemble((progress + drawn, "bold"), " " * blank, right)
 
 
-def _curriculum(tally: Tally) -> "Table":
+Row = tuple[str, float | None, str]
+"""Label, share that a bar shows, value."""
+
+
+def _curriculum(tally: Tally, width: int) -> "Group":
     names = (
-        ("goalposts solved", "curriculum/goalposts_reached", "{:.0f}"),
-        ("nodes", "curriculum/nodes", "{:.0f}"),
-        ("lemmas accepted", "lemma/accept_rate", "{:.0%}"),
-        ("lifts accepted", "lift/accept_rate", "{:.0%}"),
-        ("deduction accepted", "deduction/accept_rate", "{:.0%}"),
-        ("abduction accepted", "abduction/accept_rate", "{:.0%}"),
-        ("induction accepted", "induction/accept_rate", "{:.0%}"),
-        ("nearest neighbour", "novelty/nearest_mean", "{:.2f}"),
-        ("entropy", "policy/entropy", "{:.3f}"),
-        ("log-prob gap", "policy/logprob_gap", "{:.1e}"),
+        ("goalposts solved", "solved", "curriculum/goalposts_reached", "{:.0f}"),
+        ("nodes", "nodes", "curriculum/nodes", "{:.0f}"),
+        ("lemmas accepted", "lemmas", "lemma/accept_rate", "{:.0%}"),
+        ("lifts accepted", "lifts", "lift/accept_rate", "{:.0%}"),
+        ("deduction accepted", "deduction", "deduction/accept_rate", "{:.0%}"),
+        ("abduction accepted", "abduction", "abduction/accept_rate", "{:.0%}"),
+        ("induction accepted", "induction", "induction/accept_rate", "{:.0%}"),
+        ("nearest neighbour", "nearest", "novelty/nearest_mean", "{:.2f}"),
+        ("entropy", "entropy", "policy/entropy", "{:.3f}"),
+        ("log-prob gap", "gap", "policy/logprob_gap", "{:.0e}"),
     )
-    rows: list[tuple[Any, ...]] = [
-        (label, form.format(tally.metrics[name]))
-        for label, name, form in names
-        if name in tally.metrics
+    here = [
+        (long, short, m.format(tally.metrics[n]))
+        for long, short, n, m in names
+        if n in tally.metrics
     ]
-    return _small_table("curriculum", rows)
+    labels, values = (max((len(row[i]) for row in here), default=0) for i in (0, 2))
+    fits = labels + 1 + values <= width
+    return _small_table(
+        "curriculum", [(long if fits else short, None, value) for long, short, value in here], width
+    )
 
 
-def _funnel(tally: Tally) -> "Table":
+def _funnel(tally: Tally, width: int) -> "Group":
     """Proposals still standing after each check, over all steps seen by this view."""
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     standing = tally.written
     if tally.written:
-        rows.append(("written", bar(1.0, 12), f"{standing}"))
+        rows.append(("written", 1.0, f"{standing}"))
         for reason in Rejection:
             if tally.fallen[reason]:
                 standing -= tally.fallen[reason]
-                rows.append((f"- {reason}", bar(standing / tally.written, 12), f"{standing}"))
-        rows.append(("accepted", bar(tally.accepted / tally.written, 12), f"{tally.accepted}"))
-    return _small_table("funnel", rows)
+                rows.append((f"- {reason}", standing / tally.written, f"{standing}"))
+        rows.append(("accepted", tally.accepted / tally.written, f"{tally.accepted}"))
+    return _small_table("funnel", rows, width)
 
 
-def _student(tally: Tally) -> "Table":
+def _student(tally: Tally, width: int) -> "Group":
     """Share right by label (depth) and kind in the last step."""
-    rows: list[tuple[Any, ...]] = []
-    for prefix in ("student/correct_at/", "student/correct/"):
-        for name, value in sorted(tally.metrics.items()):
-            if name.startswith(prefix):
-                rows.append(
-                    (one_line(name.removeprefix(prefix), 14), bar(value, 12), f"{value:.0%}")
-                )
-    return _small_table("student, share right", rows[:10])
+    rows: list[Row] = [
+        (one_line(name.removeprefix(prefix), 14), value, f"{value:.0%}")
+        for prefix in ("student/correct_at/", "student/correct/")
+        for name, value in sorted(tally.metrics.items())
+        if name.startswith(prefix)
+    ]
+    title = "student, share right"
+    return _small_table(title if len(title) <= width else "share right", rows[:10], width)
 
 
-def _small_table(title: str, rows: list[tuple[Any, ...]]) -> "Table":
+def _small_table(title: str, rows: list[Row], width: int) -> "Group":
+    """Labels, bars where there is room for them, and values under each other; nothing wraps."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 1))
-    table.add_column()
-    table.add_row(Text(title, "bold cyan"))
-    for row in rows or [("after the first step",)]:
-        table.add_row(*(Text(str(cell), "dim" if i == 0 else "") for i, cell in enumerate(row)))
-    return table
+    head = Text(title, "bold cyan")
+    if not rows:
+        return Group(head, Text("after a step", "dim"))
+    values = max(len(value) for _, _, value in rows)
+    labels = min(max(len(label) for label, _, _ in rows), width - values - 1)
+    room = min(SMALL_BAR, width - labels - values - 2)
+    bars = room >= LEAST_BAR and any(share is not None for _, share, _ in rows)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=labels, no_wrap=True, style="dim")
+    if bars:
+        table.add_column(width=room)
+    table.add_column(width=values, justify="right", no_wrap=True)
+    for label, share, value in rows:
+        drawn = [Text(bar(share, room))] if bars and share is not None else []
+        table.add_row(Text(label), *drawn, Text(value))
+    return Group(head, table)
