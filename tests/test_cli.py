@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gasp_rl import __version__
+
 DATA = Path(os.environ.get("GASP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -42,6 +44,11 @@ def test_every_verb_has_help() -> None:
     ):
         assert verb in out
         assert gasp(verb, "--help").returncode == 0
+
+
+def test_the_version_and_a_short_help() -> None:
+    assert gasp("--version").stdout == f"gasp-rl {__version__}\n"
+    assert "Usage" in gasp("plan", "-h").stdout
 
 
 @pytest.mark.parametrize(

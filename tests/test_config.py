@@ -53,6 +53,14 @@ def test_a_number_where_words_belong_is_a_word() -> None:
     assert (config.name, config.model.path) == ("2026", "7")
 
 
+def test_words_where_a_list_belongs_are_its_members() -> None:
+    config = load_config(
+        "miniature", ["teacher.axes=io, f", "eval.temperatures=0.5", "track=wandb"]
+    )
+    assert (config.teacher.axes, config.track) == (("io", "f"), ("wandb",))
+    assert config.eval.temperatures == (0.5,)
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
@@ -60,6 +68,9 @@ def test_a_number_where_words_belong_is_a_word() -> None:
         (["optim.lr=true"], r"optim\.lr: takes no true or false"),
         (["optim.betas=[true, 0.9]"], r"optim\.betas: takes no true or false"),
         (["name=false"], "name: takes no true or false"),
+        (["lr=3"], r"unknown key lr; did you mean optim\.lr\?"),
+        (["temperature=1"], r"mean probe\.temperature or teacher\.sampling\.temperature or"),
+        (["name=my run"], "name: takes letters, digits"),
         (["stepps=3"], "unknown key stepps; did you mean steps?"),
         (["optim.lrr=1"], r"unknown key optim\.lrr; did you mean optim\.lr\?"),
         (["steps=0"], "steps: Input should be greater than or equal to 1"),

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from gasp_rl import __version__
 from gasp_rl.errors import GaspError
 
 _ClickError: Any = typer.BadParameter.__mro__[2]
@@ -28,6 +29,7 @@ def build_app() -> typer.Typer:
         add_completion=True,
         pretty_exceptions_enable=False,
         help="Guided asymmetric self-play for coding language models.",
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_global_options)
     training.mount(app)
@@ -40,7 +42,16 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gasp-rl {__version__}")
+        raise typer.Exit
+
+
 def _global_options(
+    version: bool = typer.Option(
+        False, "--version", callback=_say_version, is_eager=True, help="Print the version."
+    ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Guided asymmetric self-play for coding language models (GASP, arXiv 2603.15957)."""
@@ -63,7 +74,7 @@ def main() -> None:
         if not error.format_message():  # a group without a verb, which has printed its help
             sys.exit(2)
         verb = error.ctx.command_path if error.ctx else "gasp"
-        said = error.format_message().replace("Value error, ", "")
+        said = error.format_message().replace("Value error, ", "") + _without_dashes(error)
         _end(f"{said} ({verb} --help)", 2)
     except BrokenPipeError:
         # Who read our output has gone; Python must not complain when it flushes the rest.
@@ -73,10 +84,22 @@ def main() -> None:
         if os.environ.get("GASP_DEBUG"):
             raise
         _end(f"{error.filename or 'system'}: {error.strerror or error}", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        _end("stopped", 130)
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        _end(str(stopped) or "stopped", 130)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_dashes(error: Any) -> str:
+    """What to say to `--seed 3`, where a verb takes settings: they are no options."""
+    from gasp_rl.config import known_keys
+
+    name = (getattr(error, "option_name", None) or "").lstrip("-")
+    takes = error.ctx.command.params if error.ctx else ()
+    keys = {key for known in known_keys() for key in (known, known.rpartition(".")[2])}
+    if name not in keys or not any(parameter.name == "overrides" for parameter in takes):
+        return ""
+    return f"; a setting is written without dashes, {name}=VALUE"
 
 
 def _end(sentence: str, code: int) -> NoReturn:

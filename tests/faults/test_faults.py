@@ -20,7 +20,7 @@ from gasp_rl.errors import ConfigError, GaspError, RunDead, RunStopped, StoreErr
 from gasp_rl.methods import loop
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.store import checkpoints
-from gasp_rl.store.folder import STOP, ask_to_stop, holder_of
+from gasp_rl.store.folder import STOP, ask_to_stop, holder_of, read_config
 from gasp_rl.store.progress import Silent
 from gasp_rl.store.reader import RunReader
 from gasp_rl.store.run import RunStore
@@ -118,6 +118,9 @@ def test_resuming_changes_the_end_alone(small: Config, tmp_path: Path) -> None:
     path = train(override_config(small, ["steps=2"], "test"), tmp_path / "run")
     with pytest.raises(ConfigError, match="not seed; `gasp fork`"):
         loop.resume(path, engine=ScriptedEngine(write), overrides=["seed=1"])
+    with pytest.raises(ConfigError, match="is at step 2 already; steps=1 is behind it"):
+        loop.resume(path, engine=ScriptedEngine(write), overrides=["steps=1"])
+    assert read_config(path).steps == 2
     loop.resume(path, engine=ScriptedEngine(write), overrides=["steps=4"])
     assert contents(path, 4) == contents(whole, 4)
 

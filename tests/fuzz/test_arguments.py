@@ -41,6 +41,9 @@ CASES = [
     ["train", "nonsense"],
     ["train", "."],
     ["train", "nonsense.toml"],
+    ["train", "steps=3", "demo-quick"],
+    ["train", "demo-quick", "--seed", "3"],
+    ["train", "demo-quick", "seed=true"],
     ["train", "demo-quick", "steps"],
     ["train", "demo-quick", "=1"],
     ["train", "demo-quick", "steps=nan"],
@@ -132,6 +135,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_loaded(
     "words",
     [
         ["problems", "convert", "miniature:test", "out.jsonl"],
+        ["goalposts", "mine", "--on", "x.jsonl", "--stage", "a=miniature", "--out", "out.jsonl"],
         ["train", "demo-quick", "--dir", "."],
     ],
 )

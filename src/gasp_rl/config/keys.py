@@ -36,6 +36,8 @@ def describe_keys() -> list[tuple[str, str, str]]:
 
 
 def nearest_key(key: str) -> str:
-    """The end of a sentence about an unknown key: which one it may have been."""
-    near = difflib.get_close_matches(key, known_keys(), 1)
-    return f"; did you mean {near[0]}?" if near else "; `gasp config` lists the keys"
+    """The end of a sentence about an unknown key: which ones it may have been."""
+    leaf = key.rpartition(".")[2].lower()
+    same = [known for known in known_keys() if known.rpartition(".")[2] == leaf]
+    near = same if 0 < len(same) <= 3 else difflib.get_close_matches(key, known_keys(), 1)
+    return f"; did you mean {' or '.join(near)}?" if near else "; `gasp config` lists the keys"

@@ -62,6 +62,10 @@ def _read_recipe(recipe: str | Path) -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read as text: {reason_of(error)}") from None
     names = recipe_names()
+    if "=" in str(recipe):
+        raise ConfigError(
+            f"{str(recipe)!r} is a setting; the recipe comes before it, for instance miniature"
+        )
     if str(recipe) not in names:
         near = difflib.get_close_matches(str(recipe), names, 1)
         listed = "`gasp recipes` lists them, and a file of your own ends in .toml"

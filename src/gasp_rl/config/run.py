@@ -1,8 +1,9 @@
 """The configuration of a whole run: its sections, and what belongs to none of them."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gasp_rl.config.azr import AzrConfig
 from gasp_rl.config.section import Section
@@ -36,7 +37,7 @@ from gasp_rl.config.training import (
 class Config(Section):
     """A whole run. Written, resolved, to `config.json` before anything else happens."""
 
-    name: str = Field("gasp", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = "gasp"
     """Names the run's folder."""
     method: Literal["gasp", "gasp+rlvr", "rlvr", "azr"] = "gasp"
     """Which algorithm runs."""
@@ -70,3 +71,12 @@ class Config(Section):
     eval: EvalConfig = EvalConfig()
     store: StoreConfig = StoreConfig()
     plan: PlanConfig = PlanConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError(
+                "takes letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+            )
+        return name

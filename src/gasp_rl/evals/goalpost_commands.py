@@ -51,11 +51,14 @@ def mine_goalposts(
     against: Annotated[
         str, typer.Option(help="Evaluation sets that must not overlap with the goalposts.")
     ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Find questions that every given policy fails every time; writes counts and bounds."""
     from gasp_rl.evals.goalposts import GoalpostFile, guard_against_leakage, write_goalposts
     from gasp_rl.evals.mining import DrawLog, mine
 
+    if out.exists() and not force:
+        raise DataError(f"{out}: exists; choose another name or pass --force")
     named = [stage_of(text, n) for text in stage]
     prompters = [asking.prompter(model) for _, models, _ in named for model in models]
     rule = grading.grading()

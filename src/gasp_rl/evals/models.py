@@ -51,7 +51,10 @@ def open_sampler(model: str, options: ModelOptions) -> Iterator[Sampler]:
         return
     folder = embedded_model(model) if is_embedded(model) else Path(model)
     if not (folder / "config.json").is_file():
-        raise ConfigError(f"{model}: neither a URL nor a model folder (no config.json in it)")
+        raise ConfigError(
+            f"{model}: neither a URL nor a model folder (no config.json in it); a model is read from "
+            "disk, nothing is downloaded"
+        )
     try:
         from gasp_rl.engines.local import LocalEngine
     except ImportError:

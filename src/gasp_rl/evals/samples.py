@@ -71,9 +71,12 @@ class SampleStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
+            tables = {name for (name,) in self._db.execute("select name from sqlite_master")}
+            if tables and "setting" not in tables:
+                raise StoreError(f"{path}: holds something other than samples; name another file")
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
-            if self._db.execute("pragma user_version").fetchone()[0] == 0:
+            if not tables:
                 self._db.executescript(f"begin; {_SCHEMA} commit;")
             self._agree(settings)
         except sqlite3.Error as error:
@@ -217,9 +220,10 @@ class SampleStore:
     def _agree(self, settings: dict[str, Any]) -> None:
         stored = self.settings()
         fresh = {name: json.loads(json.dumps(value)) for name, value in settings.items()}
-        if not stored:
-            with self._db:
+        if not self._db.execute("select count(*) from sample").fetchone()[0]:
+            with self._db:  # none was made with the settings that stand there
                 self._db.execute("begin")
+                self._db.execute("delete from setting")
                 self._set(fresh)
             return
         differ = [n for n in sorted({*stored, *fresh}) if stored.get(n) != fresh.get(n)]

@@ -87,9 +87,13 @@ def resume(
     progress = progress or Silent()
     config = _resumed_config(path, overrides)
     with RunStore.open(path) as store, opener(config, engine) as session:
-        write_config(path, config)
         point = _load_last_sound(store, session, progress)
         done = point.step if point else 0
+        if done > config.steps:
+            raise ConfigError(
+                f"{path}: is at step {done} already; steps={config.steps} is behind it"
+            )
+        write_config(path, config)
         store.rollback_to(done)
         _restore(session, store)
         if point:

@@ -38,7 +38,10 @@ class Stopping:
     def receive(self, number: int, frame: FrameType | None) -> None:
         """A signal: the first one is remembered, the second one stops now."""
         if self._signal:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(
+                f"{self._folder}: stopped at once; continue from its last checkpoint with: "
+                f"gasp resume {self._folder}"
+            )
         self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         word = "gasp: finishing this step and saving it; once more stops now"
         try:

@@ -35,7 +35,10 @@ def model_folder(name: str) -> Path:
         return folder
     folder = embedded_model(name) if is_embedded(name) else Path(name)
     if not (folder / "config.json").is_file():
-        raise DataError(f"{name}: no model folder here (no config.json)")
+        raise DataError(
+            f"{name}: no model folder here (no config.json); a model is read from disk, nothing is "
+            "downloaded"
+        )
     return folder
 
 

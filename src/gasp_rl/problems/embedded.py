@@ -9,7 +9,7 @@ SPLITS = ("train", "validation", "test", "candidates")
 GOALPOSTS = "goalposts"
 
 LONGEST_PROMPT = 100
-"""No prompt of an embedded world has more tokens, the teacher's included."""
+"""Tokens that no prompt of an embedded world exceeds, the teacher's included."""
 
 
 def data_folder() -> Path:

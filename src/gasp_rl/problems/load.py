@@ -176,7 +176,8 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
         questions = narrow.apply(questions)
         words.append(str(narrow))
     if not questions:
-        raise DataError(f"{name}: no question is left of {path} ({', '.join(words[1:])})")
+        of = f" ({', '.join(words[1:])})" if words[1:] else ""
+        raise DataError(f"{path}: no question is left{of}" if of else f"{path}: holds no questions")
     words.append(f"{len(questions)} questions")
     return QuestionSet(name, replace(loaded, questions=questions), ", ".join(words))
 

@@ -21,6 +21,9 @@ from gasp_rl.types import Example
 MAX_LINE_BYTES = 512 << 20
 """Longest line that is read. The Hub's largest LiveCodeBench rows hold about 100 MB of tests."""
 
+GZIP = b"\x1f\x8b"
+"""The first bytes of a gzip file (RFC 1952)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -200,6 +203,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, io.BufferedReader(cast(Any, gzip.open(path, "rb"))))
-    return path.open("rb")
+    """Compressed or plain, by what the file begins with, whatever its name ends in."""
+    stream = path.open("rb")
+    if stream.peek(2)[:2] == GZIP:
+        return cast(BinaryIO, io.BufferedReader(cast(Any, gzip.open(stream, "rb"))))
+    return stream

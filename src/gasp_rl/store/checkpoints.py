@@ -150,7 +150,7 @@ def copy_checkpoint(source: Path, folder: Path, step: int) -> Path:
 def _manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path / 'manifest.json'}: unreadable: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise StoreError(f"{path / 'manifest.json'}: not a manifest of a checkpoint's files")

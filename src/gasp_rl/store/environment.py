@@ -36,7 +36,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """The environment as written; empty when the file is missing or damaged."""
     try:
         value = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -1,6 +1,7 @@
 """The live view of a run in the terminal: a rich screen, or plain lines where there is none."""
 
 import contextlib
+import os
 import sys
 import time
 from collections import Counter
@@ -27,6 +28,9 @@ LEAST_BAR = 4
 FRAME = 4
 """Columns that the border and its padding take."""
 
+MARGIN = 2
+"""Free columns at the right: a terminal writes `^C` there, and would else move the screen down."""
+
 GAP = 2
 """Columns between blocks."""
 
@@ -37,9 +41,11 @@ COLOURS = {Level.GREEN: "green", Level.AMBER: "yellow", Level.RED: "red"}
 
 
 def open_console(stream: IO[str] | None = None) -> Progress:
-    """A live screen on a terminal, plain lines anywhere else (a file, a pipe, a CI log)."""
+    """A live screen on a terminal, plain lines anywhere else (a file, a pipe, a terminal that
+    cannot move its cursor)."""
     stream = stream or sys.stderr
-    return LiveView(stream) if stream.isatty() else PlainView(stream)
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return LiveView(stream) if stream.isatty() and not dumb else PlainView(stream)
 
 
 @dataclass
@@ -233,7 +239,7 @@ class LiveView:
         from rich.table import Table
         from rich.text import Text
 
-        tally, width = self._tally, self._console.width - FRAME
+        tally, width = self._tally, self._console.width - FRAME - MARGIN
         column = (width - 2 * GAP) // 3
         blocks = Table.grid(padding=(0, GAP, 0, 0))
         for _ in range(3):
@@ -246,6 +252,7 @@ class LiveView:
             title=one_line(tally.name, 60),
             title_align="left",
             border_style=COLOURS[level],
+            width=width + FRAME,
         )
 
 
@@ -286,8 +293,11 @@ def _header(tally: Tally, width: int) -> "Text":
 
     speed = None if tally.ended else tally.tokens_per_second()
     phase = tally.phase + (f" {tally.phase_done}/{tally.phase_total}" if tally.phase_total else "")
-    words = [phase, f"{speed:,.0f} tokens/s" if speed else "", tally.time_words()]
-    progress, right = f"step {tally.done}/{tally.total}", "  ".join(filter(None, words))
+    told = [phase, tally.time_words()]
+    rate = [f"{speed:,.0f} tokens/s"] if speed else []
+    progress, right = f"step {tally.done}/{tally.total}", "  ".join([told[0], *rate, told[1]])
+    if len(progress) + 2 + len(right) > width:
+        right = "  ".join(told)
     room = min(BAR, width - len(progress) - len(right) - 4)
     drawn = f"  {bar(tally.done / max(1, tally.total), room)}" if room >= LEAST_BAR else ""
     blank = max(2, width - len(progress) - len(drawn) - len(right))
