@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging as hf_logging
 
 EOS = "<|endoftext|>"
 
@@ -15,6 +16,7 @@ EOS = "<|endoftext|>"
 def write_random_model(folder: Path, seed: int = 0) -> None:
     """Write a Qwen2 folder of about 0.1 million parameters that `local` can load."""
     torch.manual_seed(seed)
+    hf_logging.disable_progress_bar()
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {piece: i for i, piece in enumerate([EOS, *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))

@@ -115,6 +115,8 @@ def _run(
     if config.track:
         progress = Tracked(progress, config.track, store.path, config, done)
     progress.start_run(config.name, config.steps, done)
+    if done == config.steps:
+        progress.say(f"all {done} steps are done; steps=N with a larger N goes on")
     attempts = store.reader.goalpost_attempts()
     reached = {a.goalpost for a in attempts if a.correct and a.policy == TRAINED}
     watch, pieces = session.student.watch, Pieces(session.student.engine.tokenizer)
