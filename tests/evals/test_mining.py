@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gasp_rl.errors import ConfigError, DataError, StoreError
 from gasp_rl.evals.goalposts import GoalpostFile, read_goalposts, write_goalposts
-from gasp_rl.evals.mining import DrawLog, Mined, Stage, mine, rounds, shard
+from gasp_rl.evals.mining import Draw, DrawLog, Mined, Stage, mine, rounds, shard
 from gasp_rl.evals.options import stage_of
 from gasp_rl.evals.passk import upper_bound
 from gasp_rl.rng import rng
@@ -196,3 +196,24 @@ def test_a_stage_may_bring_its_own_count() -> None:
     assert stage_of("base=a@v2", 100) == ("base", ["a@v2"], 100)
     with pytest.raises(ConfigError, match="name=MODEL"):
         stage_of("base", 100)
+
+
+@pytest.mark.parametrize("text", ["my notes", '{"schema": 1}', "a\nb", '{"schema": 1}\n{"sch'])
+def test_a_file_that_is_no_log_stays_as_it_is(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"notes\.txt"):
+        DrawLog(path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("torn", ["{", '{"stage": "ba'])
+def test_a_torn_line_is_dropped(torn: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.draws"
+    log = DrawLog(path)
+    draw = Draw(stage="a", policy="p", question="q", start=0, total=1, correct=0, seed=0)
+    log.add([draw])
+    whole = path.read_text()
+    path.write_text(whole + torn)
+    assert list(DrawLog(path).draws.values()) == [draw]
+    assert path.read_text() == whole

@@ -59,6 +59,10 @@ class Draw:
     seed: int
 
 
+BEGINS = b'{"stage": '
+"""How each line of a log begins."""
+
+
 class DrawLog:
     """Draws on disk, one JSON line each: append-only, so a killed run resumes and shards merge.
 
@@ -94,14 +98,16 @@ class DrawLog:
     def _read(self) -> None:
         data = self.path.read_bytes()
         whole, _, torn = data.rpartition(b"\n")
-        if torn:
-            self.path.write_bytes(whole + b"\n" if whole else b"")
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 draw = Draw(**json.loads(line))
             except (ValueError, TypeError) as error:
                 raise StoreError(f"{self.path}:{number}: not a recorded draw: {error}") from None
             self._remember([draw])
+        if torn and not (torn.startswith(BEGINS) or BEGINS.startswith(torn)):
+            raise StoreError(f"{self.path}: holds something other than draws; name another log")
+        if torn:  # only now: a file that is none of ours stays as it is
+            self.path.write_bytes(whole + b"\n" if whole else b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
