@@ -131,5 +131,8 @@ class Example:
 
 def content_key(*parts: object) -> TaskKey:
     """Key of a content: 16 hex digits of a hash over its JSON form."""
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"), default=str)
+    text = _in_one_way(parts)
     return TaskKey(hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
+
+
+_in_one_way = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode

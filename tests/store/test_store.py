@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
+from array import array
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from small_runs import GOALPOSTS, attempt, proposal, small_run, step_record
 from gasp_rl.config import Config
 from gasp_rl.errors import StoreError
 from gasp_rl.store.codec import (
+    SHORT,
     label_of,
     pack_json,
     pack_text,
@@ -202,6 +205,21 @@ def test_traces_round_trip(tokens: list[tuple[int, float]]) -> None:
     assert unpack_trace(pack_trace(trace)) == trace
 
 
+@pytest.mark.parametrize("length", [0, SHORT - 1, SHORT, 4096, 4097, 100_000])
+def test_texts_of_every_length_round_trip_and_long_ones_shrink(length: int) -> None:
+    text = ("def f(x):\n    return x + 1\n" * (length // 26 + 1))[:length]
+    assert unpack_text(pack_text(text)) == text
+    assert len(pack_text(text)) < max(SHORT + 1, length / 2)
+
+
+def test_what_earlier_schemas_packed_is_still_read() -> None:
+    assert unpack_text(zlib.compress(b"text", 6)) == "text"
+    assert unpack_json(zlib.compress(b"[1]", 6)) == [1]
+    arrays = array("i", [7, 70_000]), array("i", [1, 3]), array("f", [-0.5, -2.0])
+    packed = zlib.compress(b"".join(a.tobytes() for a in arrays), 6)
+    assert unpack_trace(packed) == TokenTrace(ids=(7, 70_000), ends=(1, 3), logprobs=(-0.5, -2.0))
+
+
 def test_a_damaged_blob_is_one_sentence() -> None:
     with pytest.raises(StoreError, match="damaged"):
         unpack_text(b"no zlib")
@@ -296,6 +314,9 @@ def test_other_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
     connection.execute("pragma user_version = 99")
     connection.close()
     with pytest.raises(StoreError, match="schema version 99"):
+        RunReader.open(tmp_path)
+    (tmp_path / "run.db").write_bytes(b"")
+    with pytest.raises(StoreError, match="holds no run"):
         RunReader.open(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """Which characters of a completion each of its tokens wrote, for views that colour tokens."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from gasp_rl.engines.protocol import Tokenizer
 
@@ -15,6 +16,7 @@ class Pieces:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._decode = tokenizer.decode
         self._known: dict[int, str] = {}
+        self._whole: dict[int, str] = {}  # those of them that end with a whole character
 
     def ends(self, tokens: Sequence[int], text: str) -> tuple[int, ...] | None:
         """For each token, the length of the text up to and including it.
@@ -24,6 +26,13 @@ class Pieces:
 
         Example: tokens of "a" and of the two bytes of an e with an accent give (1, 1, 2).
         """
+        try:  # most texts have whole characters alone, all of them known
+            pieces = [self._whole[token] for token in tokens]
+        except KeyError:
+            return self._ends_by_characters(tokens, text)
+        return tuple(accumulate(map(len, pieces))) if "".join(pieces) == text else None
+
+    def _ends_by_characters(self, tokens: Sequence[int], text: str) -> tuple[int, ...] | None:
         ends, pending, at = [], [], 0
         for token in tokens:
             pending.append(token)
@@ -39,6 +48,9 @@ class Pieces:
     def _piece(self, tokens: list[int]) -> str:
         if len(tokens) > 1:
             return self._decode(tokens)
-        if tokens[0] not in self._known:
-            self._known[tokens[0]] = self._decode(tokens)
-        return self._known[tokens[0]]
+        token = tokens[0]
+        if token not in self._known:
+            self._known[token] = self._decode(tokens)
+            if not self._known[token].endswith(UNFINISHED):
+                self._whole[token] = self._known[token]
+        return self._known[token]

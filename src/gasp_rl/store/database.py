@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 from gasp_rl.errors import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 30.0
 
 ADDED: dict[int, tuple[tuple[str, str, str], ...]] = {
     2: (("step", "times", "'{}'"), ("eval", "tags", "'[]'")),
+    3: (),  # blobs that are not compressed (codec.py)
 }
 """Table, column and default of what each schema version added: all that older databases lack."""
 
@@ -80,7 +81,9 @@ def open_database(path: Path, *, readonly: bool) -> sqlite3.Connection:
             # write, a finished run is opened as what it is: a file that no one changes.
             connection = _connect(path, "ro", "&immutable=1")
             version = connection.execute("pragma user_version").fetchone()[0]
-        if not 1 <= version <= SCHEMA_VERSION:
+        if version == 0:
+            raise StoreError(f"{path}: holds no run (an empty database, or one of another program)")
+        if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: schema version {version}, this gasp-rl reads versions 1 to "
                 f"{SCHEMA_VERSION}; open it with the release that wrote it (environment.json "

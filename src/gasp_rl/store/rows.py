@@ -2,8 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
 from gasp_rl.store.codec import label_of, pack_json, pack_text, pack_trace, prompt_key
 from gasp_rl.store.records import (
@@ -15,7 +14,6 @@ from gasp_rl.store.records import (
     RolloutRecord,
     StepRecord,
     TaskRecord,
-    TokenTrace,
 )
 from gasp_rl.types import Role
 
@@ -48,12 +46,9 @@ def insert_step(
             record.state,
         ),
     )
-    for task in record.tasks:
-        _insert_task(db, task)
-    for proposal in record.proposals:
-        _insert_proposal(db, proposal, keep_text)
-    for rollout in record.rollouts:
-        _insert_rollout(db, rollout, str(rollout.outcome), keep_text)
+    db.executemany("insert or ignore into task values (?, ?, ?)", map(_task_row, record.tasks))
+    _insert_proposals(db, record.proposals)
+    _insert_completions(db, record, keep_text)
     insert_evals(db, record.evals, record.goalpost_attempts)
 
 
@@ -108,128 +103,135 @@ def delete_after(db: sqlite3.Connection, step: int) -> None:
         db.execute(f"delete from {table} where step > ?", (step,))
 
 
-def _insert_task(db: sqlite3.Connection, task: TaskRecord) -> None:
-    body = {
-        "program": task.program,
-        "message": task.message,
-        "shown": [asdict(e) for e in task.shown],
-        "hidden": [asdict(e) for e in task.hidden],
-    }
-    db.execute(
-        "insert or ignore into task values (?, ?, ?)", (task.key, str(task.kind), pack_json(body))
+def _insert_proposals(db: sqlite3.Connection, proposals: Sequence[ProposalRecord]) -> None:
+    first = _next_number(db, "proposal")
+    _insert_many(db, "proposal", [_proposal_row(n, p) for n, p in enumerate(proposals, first)])
+    bodies = [
+        (n, pack_json(_body(p) | {"detail": p.detail})) for n, p in enumerate(proposals, first)
+    ]
+    _insert_many(db, "proposal_body", bodies)
+
+
+def _insert_completions(db: sqlite3.Connection, record: StepRecord, keep_text: bool) -> None:
+    """Every completion of the step: narrow columns in `rollout`, text beside it, each prompt once."""
+    completions: list[ProposalRecord | RolloutRecord] = [*record.proposals, *record.rollouts]
+    keys = {prompt: prompt_key(prompt) for prompt in dict.fromkeys(c.prompt for c in completions)}
+    db.executemany(
+        "insert or ignore into prompt values (?, ?)",
+        [(key, pack_text(prompt)) for prompt, key in keys.items()],
     )
+    first = _next_number(db, "rollout")
+    after = first + len(record.proposals)
+    teacher = [_teacher_row(n, p, keys) for n, p in enumerate(record.proposals, first)]
+    student = [_student_row(n, r, keys) for n, r in enumerate(record.rollouts, after)]
+    _insert_many(db, "rollout", teacher + student)
+    texts = [_text_row(n, c, keep_text) for n, c in enumerate(completions, first)]
+    _insert_many(db, "rollout_text", texts)
 
 
-def _insert_proposal(db: sqlite3.Connection, proposal: ProposalRecord, keep_text: bool) -> None:
-    verdict = ACCEPTED if proposal.rejection is None else str(proposal.rejection)
+def _insert_many(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Whole rows, in the order of the table's columns."""
+    if rows:
+        marks = ",".join("?" * len(rows[0]))
+        db.executemany(f"insert into {table} values ({marks})", rows)
+
+
+def _next_number(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"select coalesce(max(number), 0) + 1 from {table}").fetchone()[0])
+
+
+def _task_row(task: TaskRecord) -> tuple[object, ...]:
+    return task.key, str(task.kind), pack_json(_body(task))
+
+
+def _body(of: TaskRecord | ProposalRecord) -> dict[str, object]:
+    return {
+        "program": of.program,
+        "message": of.message,
+        "shown": [{"input": e.input, "output": e.output} for e in of.shown],
+        "hidden": [{"input": e.input, "output": e.output} for e in of.hidden],
+    }
+
+
+def _verdict(proposal: ProposalRecord) -> str:
+    return ACCEPTED if proposal.rejection is None else str(proposal.rejection)
+
+
+def _proposal_row(number: int, proposal: ProposalRecord) -> tuple[object, ...]:
     rate = proposal.pass_rate
-    cursor = db.execute(
-        "insert into proposal (id, step, stage, axis, parent, goalpost, verdict, correct, total,"
-        " reward, advantage, nearest, similarity, task_key, label)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            proposal.id,
-            proposal.step,
-            str(proposal.stage),
-            str(proposal.axis),
-            proposal.parent,
-            proposal.goalpost,
-            verdict,
-            rate and rate.correct,
-            rate and rate.total,
-            proposal.reward,
-            proposal.advantage,
-            proposal.nearest,
-            proposal.similarity,
-            proposal.key,
-            label_of(proposal.message),
-        ),
-    )
-    body = {
-        "program": proposal.program,
-        "message": proposal.message,
-        "shown": [asdict(e) for e in proposal.shown],
-        "hidden": [asdict(e) for e in proposal.hidden],
-        "detail": proposal.detail,
-    }
-    db.execute("insert into proposal_body values (?, ?)", (cursor.lastrowid, pack_json(body)))
-    _insert_completion(
-        db,
-        id=proposal.id,
-        step=proposal.step,
-        purpose=Purpose.PROPOSE,
-        role=Role.TEACHER,
-        kind=proposal.stage.kind,
-        task_key=proposal.key,
-        origin=proposal.parent,
-        group=proposal.group,
-        verdict=verdict,
-        reward=proposal.reward,
-        advantage=proposal.advantage,
-        tokens=proposal.tokens,
-        finish=proposal.finish,
-        version=proposal.version,
-        prompt=proposal.prompt,
-        completion=proposal.completion,
-        detail=proposal.detail,
-        trace=proposal.trace,
-        keep_text=keep_text,
+    return (
+        number,
+        proposal.id,
+        proposal.step,
+        str(proposal.stage),
+        str(proposal.axis),
+        proposal.parent,
+        proposal.goalpost,
+        _verdict(proposal),
+        rate and rate.correct,
+        rate and rate.total,
+        proposal.reward,
+        proposal.advantage,
+        proposal.nearest,
+        proposal.similarity,
+        proposal.key,
+        label_of(proposal.message),
     )
 
 
-def _insert_rollout(
-    db: sqlite3.Connection, rollout: RolloutRecord, verdict: str, keep_text: bool
-) -> None:
-    _insert_completion(
-        db,
-        id=rollout.id,
-        step=rollout.step,
-        purpose=rollout.purpose,
-        role=rollout.role,
-        kind=rollout.kind,
-        task_key=rollout.task_key,
-        origin=rollout.origin,
-        group=rollout.group,
-        verdict=verdict,
-        reward=rollout.reward,
-        advantage=rollout.advantage,
-        tokens=rollout.tokens,
-        finish=rollout.finish,
-        version=rollout.version,
-        prompt=rollout.prompt,
-        completion=rollout.completion,
-        detail=rollout.detail,
-        trace=rollout.trace,
-        keep_text=keep_text,
+def _teacher_row(
+    number: int, proposal: ProposalRecord, prompt_keys: Mapping[str, str]
+) -> tuple[object, ...]:
+    return (
+        number,
+        proposal.id,
+        proposal.step,
+        str(Purpose.PROPOSE),
+        str(Role.TEACHER),
+        str(proposal.stage.kind),
+        proposal.key,
+        proposal.parent,
+        proposal.group,
+        _verdict(proposal),
+        proposal.reward,
+        proposal.advantage,
+        proposal.tokens,
+        str(proposal.finish),
+        proposal.version,
+        prompt_keys[proposal.prompt],
     )
 
 
-def _insert_completion(
-    db: sqlite3.Connection,
-    *,
-    prompt: str,
-    completion: str,
-    detail: str,
-    trace: TokenTrace | None,
-    keep_text: bool,
-    **columns: object,
-) -> None:
-    """One rollout row: narrow columns in `rollout`, text beside it, the prompt once."""
-    key = prompt_key(prompt)
-    known = db.execute("select 1 from prompt where key = ?", (key,)).fetchone()
-    if not known:
-        db.execute("insert into prompt values (?, ?)", (key, pack_text(prompt)))
-    columns["grp"] = columns.pop("group")
-    columns["prompt_key"] = key
-    values = [str(v) if isinstance(v, str) else v for v in columns.values()]
-    marks = ",".join("?" * len(values))
-    cursor = db.execute(f"insert into rollout ({','.join(columns)}) values ({marks})", values)
-    db.execute(
-        "insert into rollout_text values (?, ?, ?, ?)",
-        (
-            cursor.lastrowid,
-            pack_text(completion) if keep_text else None,
-            pack_text(detail) if detail else None,
-            pack_trace(trace) if trace and keep_text else None,
-        ),
+def _student_row(
+    number: int, rollout: RolloutRecord, prompt_keys: Mapping[str, str]
+) -> tuple[object, ...]:
+    return (
+        number,
+        rollout.id,
+        rollout.step,
+        str(rollout.purpose),
+        str(rollout.role),
+        str(rollout.kind),
+        rollout.task_key,
+        rollout.origin,
+        rollout.group,
+        str(rollout.outcome),
+        rollout.reward,
+        rollout.advantage,
+        rollout.tokens,
+        str(rollout.finish),
+        rollout.version,
+        prompt_keys[rollout.prompt],
+    )
+
+
+def _text_row(
+    number: int, completion: ProposalRecord | RolloutRecord, keep_text: bool
+) -> tuple[object, ...]:
+    trace = completion.trace if keep_text else None
+    return (
+        number,
+        pack_text(completion.completion) if keep_text else None,
+        pack_text(completion.detail) if completion.detail else None,
+        pack_trace(trace) if trace else None,
     )

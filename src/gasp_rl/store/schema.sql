@@ -1,4 +1,4 @@
--- Schema 2 of run.db. Text that a model wrote is always inside a blob (see codec.py), so that no
+-- Schema 3 of run.db. Text that a model wrote is always inside a blob (see codec.py), so that no
 -- sequence of characters can upset SQLite or a reader; the other columns are ours.
 
 create table info (key text primary key, value text not null);
@@ -103,4 +103,4 @@ create table eval (
   primary key (benchmark, policy, step, temperature, question)
 );
 
-pragma user_version = 2;
+pragma user_version = 3;
