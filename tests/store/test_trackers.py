@@ -76,10 +76,10 @@ class Steps(LinesOnly):
     def step_committed(self, step, seconds, metrics):
         print("step", step)
 
-name, run, kill = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "kill"
-tracked = Tracked(Steps(), [name], run, Config(), 0)
-tracked.start_run("run", 3)
-for step in (1, 2, 3):
+name, run, done, kill = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "kill"
+tracked = Tracked(Steps(), [name], run, Config(), done)
+tracked.start_run("run", 3, done)
+for step in range(done + 1, done + 4):
     tracked.step_committed(step, 1.5, {"policy/entropy": step / 4, "time/lemma": 0.5})
     if kill and step == 1:
         line = tracked._lines[0]
@@ -91,12 +91,12 @@ tracked.close()
 """
 
 
-def real_run(name: str, run: Path, *, kill: bool = False) -> list[str]:
+def real_run(name: str, run: Path, *, done: int = 0, kill: bool = False) -> list[str]:
     """A run in a process of its own: these trackers start services and read their settings once."""
     pytest.importorskip(name, reason=f'pip install "gasp-rl[{name}]"')
     here = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "TRACKIO_DIR": str(run / "trackio")}
     done = subprocess.run(
-        [sys.executable, "-c", TRACKED_RUN, name, str(run), "kill" if kill else ""],
+        [sys.executable, "-c", TRACKED_RUN, name, str(run), str(done), "kill" if kill else ""],
         env={**os.environ, **here},
         capture_output=True,
         text=True,
@@ -124,12 +124,14 @@ def test_wandb_offline_holds_every_metric(tmp_path: Path) -> None:
     ]
 
 
-def test_trackio_holds_every_metric(tmp_path: Path) -> None:
-    assert [line for line in real_run("trackio", tmp_path) if line.startswith("tracker")] == []
+def test_trackio_holds_every_metric_of_a_resumed_run_once(tmp_path: Path) -> None:
+    for done in (0, 1):
+        lines = real_run("trackio", tmp_path, done=done)
+        assert [line for line in lines if line.startswith("tracker")] == []
     with sqlite3.connect(tmp_path / "trackio" / "gasp-rl.db") as db:
         rows = db.execute("select run_name, step, metrics from metrics order by step").fetchall()
     assert [(name, step, json.loads(values)["policy/entropy"]) for name, step, values in rows] == [
-        (tmp_path.name, step, step / 4) for step in (1, 2, 3)
+        (tmp_path.name, step, step / 4) for step in (1, 2, 3, 4)
     ]
 
 

@@ -84,16 +84,25 @@ class WandB:
 
 
 class Trackio:
-    """trackio: local first, in its own folder."""
+    """trackio: local first, in its own folder. It forgets no point, so the steps that a resumed run
+    goes through again, to the same end, are not sent again: a file in the run says how far it is."""
 
     def __init__(self, run: Path, config: Config, done: int) -> None:
+        self._sent_file = run / "trackio.step"
+        again = done > 0 and self._sent_file.is_file()
+        self._sent = int(self._sent_file.read_text(encoding="ascii")) if again else 0
         self._trackio = importlib.import_module("trackio")
         self._trackio.init(
-            project=PROJECT, name=run.name, resume="allow", config=config.model_dump(mode="json")
+            project=PROJECT,
+            name=run.name,
+            resume="allow" if again else "never",
+            config=config.model_dump(mode="json"),
         )
 
     def log(self, step: int, metrics: Metrics) -> None:
-        self._trackio.log(metrics, step=step)
+        if step > self._sent:
+            self._trackio.log(metrics, step=step)
+            self._sent_file.write_text(f"{step}", encoding="ascii")
 
     def close(self) -> None:
         self._trackio.finish()
