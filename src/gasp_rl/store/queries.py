@@ -53,7 +53,8 @@ select goalpost,
   sum(case when step > 0 then total end) as total,
   sum(step > 0) as evaluated,
   sum(step > 0 and correct > 0) as solved,
-  min(case when step > 0 and correct > 0 then step end) as first_solved
+  min(case when step > 0 and correct > 0 then step end) as first_solved,
+  max(case when step > 0 and correct = 0 then step end) as last_missed
 from goalpost_attempt group by goalpost
 """
 
@@ -81,7 +82,13 @@ def goalpost_summary(
         evaluated=tried["evaluated"] if tried else 0,
         solved=tried["solved"] if tried else 0,
         first_solved=tried["first_solved"] if tried else None,
+        lasting=tried is not None and _lasts(tried),
     )
+
+
+def _lasts(tried: sqlite3.Row) -> bool:
+    missed = tried["last_missed"]
+    return tried["solved"] > 1 and (missed is None or missed < tried["first_solved"])
 
 
 def rate(correct: int | None, total: int | None) -> PassRate | None:

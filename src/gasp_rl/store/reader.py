@@ -317,11 +317,14 @@ class RunReader:
             return None
         return TaskDetail(key=key, kind=row["kind"], **bodies(unpack_json(row["body"])))
 
-    def goalpost_attempts(self, goalpost: str | None = None) -> list[GoalpostAttempt]:
+    def goalpost_attempts(
+        self, goalpost: str | None = None, *, solutions: bool = True
+    ) -> list[GoalpostAttempt]:
         """Evaluations at goalposts, of one or of all, in the order of steps."""
         rows = self._rows(
-            "select * from goalpost_attempt where ? is null or goalpost = ?"
-            " order by step, policy, goalpost",
+            "select step, goalpost, policy, correct, total, temperature,"
+            f" {'solution' if solutions else 'null as solution'} from goalpost_attempt"
+            " where ? is null or goalpost = ? order by step, policy, goalpost",
             goalpost,
             goalpost,
         )

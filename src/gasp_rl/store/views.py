@@ -167,6 +167,7 @@ class GoalpostSummary:
     is_goalpost: False for other roots of trees: AZR's seed, questions in a goalpost's place.
     base and trained: all samples of untrained (step 0) and of trained policies at it.
     evaluated: evaluations of trained policies; solved: those among them with a right sample.
+    lasting:   solved more than once, and at every evaluation since the first time.
     """
 
     id: str
@@ -181,6 +182,7 @@ class GoalpostSummary:
     evaluated: int
     solved: int
     first_solved: int | None
+    lasting: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

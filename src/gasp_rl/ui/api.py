@@ -121,15 +121,18 @@ def names(metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def goalposts(reader: RunReader, query: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The board with every evaluation, without solutions; `last_step` looks at an earlier state."""
+    """The board; `last_step` looks at an earlier state."""
+    return plain(reader.goalposts(_number(query, "last_step") or None))  # type: ignore[no-any-return]
+
+
+def trials(reader: RunReader) -> dict[str, list[dict[str, Any]]]:
+    """Every evaluation of the goalposts that have been solved, by goalpost: as long as the run, so
+    no page asks for it unless somebody opens it."""
     tries: dict[str, list[dict[str, Any]]] = {}
-    for a in reader.goalpost_attempts():
+    for a in reader.goalpost_attempts(solutions=False):
         point = {"step": a.step, "policy": a.policy, "rate": plain(PassRate(a.correct, a.total))}
         tries.setdefault(a.goalpost, []).append(point)
-    return [
-        {**plain(goalpost), "attempts": tries.get(goalpost.id, [])}
-        for goalpost in reader.goalposts(_number(query, "last_step") or None)
-    ]
+    return {id: points for id, points in tries.items() if any(p["rate"]["correct"] for p in points)}
 
 
 def goalpost(reader: RunReader, id: str) -> dict[str, Any]:
@@ -140,7 +143,12 @@ def goalpost(reader: RunReader, id: str) -> dict[str, Any]:
     return {
         **plain(reader.goalpost(id)),
         "attempts": [
-            {"step": a.step, "policy": a.policy, "rate": plain(PassRate(a.correct, a.total))}
+            {
+                "step": a.step,
+                "policy": a.policy,
+                "temperature": a.temperature,
+                "rate": plain(PassRate(a.correct, a.total)),
+            }
             for a in attempts
         ],
         "solution": plain(solution and {"step": solution.step, "text": solution.solution}),
@@ -164,7 +172,8 @@ def proposals(reader: RunReader, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def node(reader: RunReader, id: str) -> dict[str, Any]:
-    """One proposal with its lineage, its parent's program, its nearest neighbour and its use."""
+    """One proposal with its lineage, its parent's program, its nearest neighbour, its use and how its
+    goalpost stands."""
     detail = reader.node(id)
     summary = detail.summary
     lineage = reader.lineage(id)
@@ -179,6 +188,7 @@ def node(reader: RunReader, id: str) -> dict[str, Any]:
         "parent_program": plain(parent),
         "nearest_node": plain(nearest),
         "uses": plain(reader.uses(id)),
+        "goalpost_line": goalpost_line(reader, summary.goalpost),
     }
 
 

@@ -131,6 +131,7 @@ def _run_data(reader: RunReader, selection: Selection) -> dict[str, Any]:
         "overview": overview,
         "steps": api.steps(reader),
         "goalposts": api.goalposts(reader, {}),
+        "trials": api.trials(reader),
         "board": {id: {**api.goalpost(reader, id), "nodes": []} for id in board},
         "proposals": api.plain(proposals),
         "nodes": _chosen_nodes(reader, proposals, selection),

@@ -46,6 +46,7 @@ ANSWERS: dict[str, Answer] = {
     "overview": lambda reader, query: api.overview(reader),
     "steps": lambda reader, query: api.steps(reader, int(query.get("after") or 0)),
     "goalposts": api.goalposts,
+    "trials": lambda reader, query: api.trials(reader),
     "goalpost": lambda reader, query: api.goalpost(reader, query.get("id", "")),
     "goalpost_line": lambda reader, query: api.goalpost_line(reader, query.get("id", "")),
     "proposals": api.proposals,

@@ -21,16 +21,19 @@ G.pages.compare = async (root, ctx) => {
   return { onTheme: draw };
 };
 
-G.comparison = (c, ctx, about) => [
-  G.card("Goalposts solved", G.table("Goalposts solved", ["run", "solved", "solved by this run only"], c.runs.map((name, i) => [
-    G.h("b", { class: "nowrap" }, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
-  G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "questions", "difference", "", "n"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, p.tag || "all"), G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p), p.questions])),
-    G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations", "Runs are compared on the questions that both were evaluated on (gasp controls, eval.every).")),
-  G.card("Settings that differ", c.differences.length ? G.table("Settings that differ", ["key", ...c.runs], c.differences.map((d) => [G.h("code", null, d.key), ...d.values.map((v) => G.h("code", null, v))])) : G.h("p", { class: "muted" }, "None: these runs share every setting.")),
-  G.h("h2", null, "Curves"),
-  G.h("p", { class: "keys2" }, c.groups.map((g, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${g.join(" + ")}${g.length > 1 ? " (mean, band from lowest to highest seed)" : ""} `])),
-  G.h("div", { class: "curves" }, G.sharedMetrics(c).map((name) => G.overlay(name, c, (about[name] || { unit: "number" }).unit))),
-];
+G.comparison = (c, ctx, about) => {
+  const widest = Math.max(0.02, ...c.paired.flatMap((p) => [Math.abs(p.low), Math.abs(p.high)]));
+  return [
+    G.card("Goalposts solved", G.table("Goalposts solved", ["run", "solved", "solved by this run only"], c.runs.map((name, i) => [
+      G.h("b", { class: "nowrap" }, name), c.solved[i], c.only[i].length ? c.only[i].map((id) => [G.h("a", { href: G.address("goalposts", { run: name, id }) }, id), " "]) : "none"]))),
+    G.card("Paired differences", c.paired.length ? [G.table("Paired differences", ["benchmark", "questions", "difference", "", "n"], c.paired.map((p) => [p.benchmark, G.h("span", { class: "nowrap" }, p.tag || "all"), G.h("span", { class: "nowrap" }, `${p.second} \u2212 ${p.first}`), G.forest(p, widest), p.questions])),
+      G.h("p", { class: "muted" }, "Mean difference of pass rates over common questions at the last evaluation; 95% bootstrap over questions.")] : G.empty("No common evaluations", "Runs are compared on the questions that both were evaluated on (gasp controls, eval.every).")),
+    G.card("Settings that differ", c.differences.length ? G.table("Settings that differ", ["key", ...c.runs], c.differences.map((d) => [G.h("code", null, d.key), ...d.values.map((v) => G.h("code", null, v))])) : G.h("p", { class: "muted" }, "None: these runs share every setting.")),
+    G.h("h2", null, "Curves"),
+    G.h("p", { class: "keys2" }, c.groups.map((g, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${g.join(" + ")}${g.length > 1 ? " (mean, band from lowest to highest seed)" : ""} `])),
+    G.h("div", { class: "curves" }, G.sharedMetrics(c).map((name) => G.overlay(name, c, (about[name] || { unit: "number" }).unit))),
+  ];
+};
 
 G.sharedMetrics = (c) => {
   const wanted = Object.keys(G.NICE);
@@ -49,8 +52,9 @@ G.overlay = (name, c, unit) => {
   return G.h("figure", { class: "card curve" }, G.h("figcaption", null, G.h("span", { class: "name" }, G.NICE[name])), G.chart(name, unit, x, lines, { sync: "compare" }));
 };
 
-G.forest = (p) => {
-  const width = 220, limit = Math.max(0.02, Math.abs(p.low), Math.abs(p.high)) * 1.15, x = (v) => width / 2 + v / limit * (width / 2 - 4);
+// A difference with its interval; all rows of a table share the scale.
+G.forest = (p, widest) => {
+  const width = 220, limit = widest * 1.15, x = (v) => width / 2 + v / limit * (width / 2 - 4);
   const words = `${(100 * p.mean).toFixed(1)} points [${(100 * p.low).toFixed(1)}, ${(100 * p.high).toFixed(1)}]`;
   return G.h("span", { class: "forest" }, G.svg("svg", { width, height: 18, role: "img", "aria-label": words },
     G.svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: 18 }), G.svg("line", { class: "range", x1: x(p.low), x2: x(p.high), y1: 9, y2: 9 }), G.svg("circle", { class: "dot", cx: x(p.mean), cy: 9, r: 4.5 })), G.h("span", { class: "num" }, words));

@@ -6,7 +6,7 @@ G.CHILDREN = 100;
 G.pages.curriculum = async (root, ctx) => {
   const tree = G.h("div", { class: "tree", role: "tree", "aria-label": "Curriculum", tabindex: "-1" });
   const pane = G.h("div", { class: "pane", tabindex: "-1", role: "region", "aria-label": "Selected node" });
-  const count = G.h("span", { class: "muted", role: "status" });
+  const count = G.h("span", { class: "muted", role: "status", title: "solved: a right sample of a trained policy in any evaluation" });
   const state = { step: Number(ctx.params.t) || 0, timer: null };
   const open = new Set((ctx.params.open || "").split(",").filter(Boolean));
 

@@ -55,14 +55,15 @@ G.pages.evals = async (root, ctx) => {
       ...(policies.length > 1 ? [[G.h("span", { class: "nowrap" }, "change"), "", "", ...[...shown, null].map((l) => change(l, tag))]] : [])]));
   };
   const refresh = (key) => (v) => { ctx.set({ [key]: v }); ctx.redraw(); };
-  const trained = policies.filter(([, p]) => p.step > 0);
+  // One temperature, or a curve would jump where a policy was sampled at two.
+  const trained = policies.filter(([, p], i, { length }) => p.step > 0 && p.temperature === policies[length - 1][1].temperature);
   G.append(root, [
     G.h("div", { class: "toolbar" }, G.choice("Benchmark", chosen, benchmarks.map((b) => [b, b]), refresh("benchmark")), ks.length > 0 && G.choice("Measure", String(k), ks.map((n) => [String(n), `pass@${n}`]), refresh("k"))),
     G.card(`${chosen}, pass@${k}`, table(null),
       G.h("p", { class: "muted" }, "Mean over questions; change: last row against first, question by question; \u00b1 is a 95% interval over questions, which says nothing about training seeds; where all questions agree, the number of samples stands in its place.")),
     tags.length > 1 && G.card(`Split by kind of question, pass@${k}`, tags.map((tag) => [G.h("h3", { class: "part" }, tag || "no tag", G.h("span", { class: "muted" }, `${new Set(of.filter((r) => r.tags.join(", ") === tag).map((r) => r.question)).size} questions`)), table(tag)]),
       G.h("p", { class: "muted" }, "A mean over kinds of questions can hide that they move apart.")),
-    trained.length > 1 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
+    trained.length > 2 && G.card("Over steps", G.chart(`${chosen} over steps`, "share", trained.map(([, p]) => p.step),
       labels.slice(0, 6).map((label) => ({ label, y: trained.map(([key]) => { const v = of.filter((r) => keyOf(r) === key && r.label === label).map(value); return v.length ? G.meanInterval(v).mean : null; }) })), { height: 240, sync: "evals" }),
       G.h("p", { class: "keys2" }, labels.slice(0, 6).map((l, i) => [G.h("span", { class: `swatch s${i + 1}` }), `${l || "all"} `]))),
     G.questions(of, policies, value),

@@ -3,13 +3,7 @@
 
 G.STATES = [["solved", "solved at every evaluation since"], ["once", "solved at some evaluation"], ["lifts", "lifts exist"], ["lemmas", "lemmas exist"], ["none", "never approached"]];
 
-G.goalpostState = (g) => {
-  if (g.solved) {
-    const since = g.attempts.filter((a) => a.step > 0 && a.step >= g.first_solved);
-    return since.length > 1 && since.every((a) => a.rate.correct) ? "solved" : "once";
-  }
-  return g.lifts ? "lifts" : g.lemmas ? "lemmas" : "none";
-};
+G.goalpostState = (g) => (g.lasting ? "solved" : g.solved ? "once" : g.lifts ? "lifts" : g.lemmas ? "lemmas" : "none");
 
 G.MARK = { solved: "\u2605", once: "\u2713", lifts: "\u25b2", lemmas: "\u25c6", none: "\u00b7" };
 
@@ -71,7 +65,7 @@ G.goalpostCard = (view, ctx) => {
       G.h("div", null, G.h("h3", null, "Trained, all evaluations"), G.rate(s.trained)),
       G.h("div", null, G.h("h3", null, "Built towards it"), G.h("p", null, `${G.count(s.lemmas, "lemma")}, ${G.count(s.lifts, "lift")}, ${s.rejected.toLocaleString("en-US")} rejected`))),
     G.tabs("Parts of this goalpost", [
-      ["attempts", "Evaluations", () => view.attempts.length ? G.table("Evaluations", ["step", "policy", "right"], view.attempts.map((a) => [a.step, a.policy, G.rate(a.rate)])) : G.empty("Not evaluated yet", "eval.every sets how often goalposts are tried.")],
+      ["attempts", "Evaluations", () => view.attempts.length ? G.table("Evaluations", ["step", "policy", "temperature", "right"], view.attempts.map((a) => [a.step, a.policy, a.temperature, G.rate(a.rate)])) : G.empty("Not evaluated yet", "eval.every sets how often goalposts are tried.")],
       ["solution", "First solution", () => view.solution ? [G.h("p", { class: "muted" }, `First right sample, step ${view.solution.step}. The complete completion:`), G.prose(view.solution.text, "first solution")] : G.empty("No right sample yet")],
       ["chain", `Chain ${view.nodes.length || ""}`, () => G.chain(view.nodes, ctx)],
       ["others", "Other runs", () => others]], "attempts"));
@@ -102,10 +96,10 @@ G.grid = (ctx) => {
   const body = G.h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Goalposts by evaluation" });
   return G.h("details", { class: "card fold", ontoggle: async (e) => {
     if (!e.target.open || body.childNodes.length) return;
-    const rows = (await ctx.ask("goalposts")).filter((g) => g.is_goalpost && g.attempts.some((a) => a.rate.correct));
-    const steps = [...new Set(rows.flatMap((g) => g.attempts.map((a) => a.step)))].sort((a, b) => a - b);
-    G.clear(body, rows.length ? G.table("Goalposts by step", ["goalpost", ...steps.map((t) => t ? `step ${t}` : "base")], rows.map((g) => [g.id, ...steps.map((t) => {
-      const a = g.attempts.find((x) => x.step === t);
+    const rows = Object.entries(await ctx.ask("trials"));
+    const steps = [...new Set(rows.flatMap(([, trials]) => trials.map((a) => a.step)))].sort((a, b) => a - b);
+    G.clear(body, rows.length ? G.table("Goalposts by step", ["goalpost", ...steps.map((t) => t ? `step ${t}` : "base")], rows.map(([id, trials]) => [id, ...steps.map((t) => {
+      const a = trials.find((x) => x.step === t);
       return a ? G.h("span", { class: "heat", style: { "--c": a.rate.correct ? G.colour(Math.sqrt(G.share(a.rate))) : "transparent" }, title: G.rateWords(a.rate) }, `${a.rate.correct}/${a.rate.total}`) : "";
     })])) : G.empty("No goalpost has been solved yet"));
   } }, G.h("summary", null, "Solved goalposts by evaluation"), body);

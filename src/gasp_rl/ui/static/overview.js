@@ -75,22 +75,28 @@ G.headline = (wanted, history) => {
   return [...wanted.filter(has), ...spare, ...wanted.filter((name) => !has(name))].slice(0, wanted.length);
 };
 
-G.runHeader = ({ status, info, config, counts, kept }, ctx) => G.h("header", { class: "head" },
-  G.h("div", null, G.h("h1", null, status.run),
-    G.h("p", { class: "chips" },
-      [["method", config.method], ["model", (config.model || {}).path], ["engine", (config.engine || {}).name], ["seed", config.seed], ["hardware", config.hardware]]
-        .filter(([, v]) => v !== undefined && v !== "").map(([k, v]) => G.h("span", { class: "chip" }, `${k} `, G.h("b", null, String(v)))),
-      info.forked_from && G.h("span", { class: "chip" }, "forked from ", G.h("b", null, info.forked_from)))),
-  G.h("div", { class: "progress" },
-    G.h("div", { class: "steps" }, G.h("b", null, status.step), ` of ${status.steps} steps`,
-      G.h("span", { class: `badge ${status.finished || status.stopped ? "done" : "live"}` }, status.finished ? "finished" : status.stopped ? "stopped" : ctx.source.live ? "live" : "unfinished")),
-    G.h("progress", { max: Math.max(1, status.steps), value: status.step, "aria-label": "steps done" }),
-    kept && G.h("small", { class: "kept" }, `this file keeps the text of ${kept.rollouts.toLocaleString("en-US")} of ${kept.of.toLocaleString("en-US")} rollouts`),
-    G.h("small", null, `${counts.proposal.toLocaleString("en-US")} proposals, ${counts.node.toLocaleString("en-US")} accepted, ${counts.rollout.toLocaleString("en-US")} rollouts, ${G.duration(status.seconds)}`)),
-  status.stopped && G.h("p", { class: "banner amber" }, G.h("b", null, "Stopped early. "), status.stopped),
-  info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
-  config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),
-  config.sandbox && config.sandbox.unsafe && G.h("p", { class: "banner red" }, G.h("b", null, "Unsafe sandbox. "), "Programs ran without seccomp."));
+G.budget = (config) => Object.entries(config.budget || {}).filter(([, v]) => v !== null).map(([k, v]) => `${v.toLocaleString("en-US")} ${k.replaceAll("_", " ")}`).join(", ");
+
+G.runHeader = ({ status, info, config, counts, kept }, ctx) => {
+  const ended = status.finished && status.step < status.steps;
+  return G.h("header", { class: "head" },
+    G.h("div", null, G.h("h1", null, status.run),
+      G.h("p", { class: "chips" },
+        [["method", config.method], ["model", (config.model || {}).path], ["engine", (config.engine || {}).name], ["seed", config.seed], ["hardware", config.hardware]]
+          .filter(([, v]) => v !== undefined && v !== "").map(([k, v]) => G.h("span", { class: "chip" }, `${k} `, G.h("b", null, String(v)))),
+        info.forked_from && G.h("span", { class: "chip" }, "forked from ", G.h("b", null, info.forked_from)))),
+    G.h("div", { class: "progress" },
+      G.h("div", { class: "steps" }, G.h("b", null, status.step), ended ? " steps" : ` of ${status.steps} steps`,
+        G.h("span", { class: `badge ${status.finished || status.stopped ? "done" : "live"}` }, status.finished ? "finished" : status.stopped ? "stopped" : ctx.source.live ? "live" : "unfinished")),
+      G.h("progress", { max: Math.max(1, ended ? status.step : status.steps), value: status.step, "aria-label": "steps done" }),
+      ended && G.h("small", null, `ended by its budget: ${G.budget(config)}`),
+      kept && G.h("small", { class: "kept" }, `this file keeps the text of ${kept.rollouts.toLocaleString("en-US")} of ${kept.of.toLocaleString("en-US")} rollouts`),
+      G.h("small", null, `${counts.proposal.toLocaleString("en-US")} proposals, ${counts.node.toLocaleString("en-US")} accepted, ${counts.rollout.toLocaleString("en-US")} rollouts, ${G.duration(status.seconds)}`)),
+    status.stopped && G.h("p", { class: "banner amber" }, G.h("b", null, "Stopped early. "), status.stopped),
+    info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Synthetic data. "), info.synthetic),
+    config.engine && config.engine.name === "scripted" && !info.synthetic && G.h("p", { class: "banner amber" }, G.h("b", null, "Scripted engine. "), "No model was trained in this run."),
+    config.sandbox && config.sandbox.unsafe && G.h("p", { class: "banner red" }, G.h("b", null, "Unsafe sandbox. "), "Programs ran without seccomp."));
+};
 
 G.PHASES = { seeds: "Seeds", propose: "Proposals", lemma: "Lemmas", lift: "Lifts", renewal: "Renewal", solver: "Solver", eval: "Trial" };
 G.PARTS = ["sampling", "judging", "training"];

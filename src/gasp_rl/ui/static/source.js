@@ -25,7 +25,7 @@ G.LiveSource = class {
   }
 };
 
-// data.runs[name] holds: line, overview, steps, goalposts, proposals, nodes (by id), drift,
+// data.runs[name] holds: line, overview, steps, goalposts, trials, proposals, nodes (by id), drift,
 // rollouts, details (by id), evals, board (by goalpost id); data.compare, data.names.
 G.ReportSource = class {
   constructor(data) { this.live = false; this.data = data; }
@@ -49,6 +49,7 @@ G.ReportSource = class {
       overview: () => run.overview,
       steps: () => run.steps.filter((step) => step.step > (query.after || 0)),
       goalposts: () => this.goalposts(run, Number(query.last_step) || 0),
+      trials: () => run.trials,
       goalpost: () => ({ ...this.found(run.board[query.id], query.id), nodes: run.proposals.filter((p) => p.goalpost === query.id && p.verdict === "accepted").slice(0, 200) }),
       proposals: () => this.page(run.proposals, query, G.matchesProposal),
       goalpost_line: () => run.goalposts.find((g) => g.id === query.id) || null,
@@ -73,7 +74,7 @@ G.ReportSource = class {
     for (let at = summary; at; at = run.byId.get(at.parent)) lineage.unshift(at);
     const parent = run.nodes[summary.parent];
     const near = run.nodes[summary.nearest];
-    return { ...detail, summary, lineage,
+    return { ...detail, summary, lineage, goalpost_line: run.goalposts.find((g) => g.id === summary.goalpost) || null,
       parent_program: summary.stage === "lift" && parent ? parent.program : null,
       nearest_node: near ? { id: summary.nearest, label: run.byId.get(summary.nearest).label, program: near.program } : null };
   }
