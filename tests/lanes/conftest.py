@@ -1,4 +1,4 @@
-"""Engines on a server that these tests start; without its environment they skip and say so."""
+"""Tests on what is not installed by default; without it they skip and say what brings it."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from skyrl_server import SkyRL, environment  # noqa: E402
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lane = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(lane):
+        if item.path.is_relative_to(lane) and "skyrl" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(1800))  # a first run compiles for minutes
             if environment() is None:
                 item.add_marker(pytest.mark.skip(reason="needs a SkyRL server: make tinker"))
