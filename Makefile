@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint check docs slow ray tinker coverage faults fuzz bench figures dist wheel-test clean
+.PHONY: demo demo-quick test lint check docs slow ray tinker exports coverage faults fuzz bench figures dist wheel-test clean
 
 demo: $(VENV)/.train
 	$(BIN)/gasp demo
@@ -31,6 +31,11 @@ tinker: $(VENV)/.dev
 	test -x $(SKYRL)/bin/python || $(PYTHON) -m venv $(SKYRL)
 	$(SKYRL)/bin/python -m pip install --quiet -r tests/lanes/skyrl/requirements.txt
 	GASP_SKYRL=$(SKYRL) $(BIN)/python -m pytest tests/lanes
+
+# An exported curriculum in datasets, TRL and verifiers.
+exports: $(VENV)/.dev
+	$(PIP) --no-deps -r tests/lanes/exports.txt
+	$(BIN)/python -m pytest tests/lanes/test_exports.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench examples

@@ -1,6 +1,8 @@
 """Takes a picture of each page of the explorer on real runs, for the documentation.
 
-python bench/explorer_pictures.py runs docs/img --run latest --node 16.lift.14
+    python bench/explorer_pictures.py runs docs/img --run gasp-s2 --node 20.lift.9 --texts demo
+
+Runs of a study keep no texts of rollouts: --texts names the run of the rollouts and evaluations pages.
 Pictures have a palette of 256 colours, so that each stays under 150 KB.
 """
 
@@ -19,8 +21,9 @@ PAGES = {
     "goalposts": "",
     "rollouts": "&purpose=propose&verdict=accepted&colour=advantage",
     "evals": "&benchmark=test&k=20",
-    "compare": "",
+    "compare": "{compare}",
 }
+SIZES = {"wide": (1440, 900), "narrow": (420, 900)}
 
 
 def main() -> None:
@@ -31,9 +34,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--run", default="latest")
     parser.add_argument("--node", default="", help="shown on the curriculum page")
+    parser.add_argument("--texts", help="run of rollouts and evaluations, if another")
+    parser.add_argument("--compare", default="", help="runs that are compared, as a,b")
     parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--size", choices=SIZES, default="wide")
+    parser.add_argument("--pages", nargs="+", choices=PAGES, default=list(PAGES))
     arguments = parser.parse_args()
-    name = find_run(arguments.run, arguments.runs).name
     code = (
         "import pathlib, sys; from gasp_rl.ui.server import serve;"
         "serve(pathlib.Path(sys.argv[1]), port=0)"
@@ -43,27 +49,37 @@ def main() -> None:
     assert server.stdout is not None
     url = server.stdout.readline().strip()
     try:
-        node = f"&node={arguments.node}" if arguments.node else ""
-        _take(url, name, node, arguments.out, "dark" if arguments.dark else "light")
+        _take(url, arguments)
     finally:
         server.terminate()
         server.wait(10)
 
 
-def _take(url: str, run: str, node: str, out: Path, scheme: str) -> None:
+def _take(url: str, arguments: argparse.Namespace) -> None:
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
+    out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
+    run = find_run(arguments.run, arguments.runs).name
+    chosen = {
+        "node": f"&node={arguments.node}" if arguments.node else "",
+        "compare": f"&runs={arguments.compare}" if arguments.compare else "",
+    }
+    width, height = SIZES[arguments.size]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
         )
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
-        for page_name, more in PAGES.items():
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if arguments.dark else "light",
+        )
+        for page_name in arguments.pages:
             page = context.new_page()
-            page.goto(f"{url}#/{page_name}?run={run}{more.format(node=node)}")
+            shown = (arguments.texts or run) if page_name in ("rollouts", "evals") else run
+            page.goto(f"{url}#/{page_name}?run={shown}{PAGES[page_name].format(**chosen)}")
             page.wait_for_selector("main[data-ready]", timeout=60_000)
             page.wait_for_timeout(500)
             path = out / f"explorer-{page_name}.png"

@@ -53,6 +53,17 @@ def test_the_cards_front_matter_is_what_the_hub_reads(run: Path, tmp_path: Path)
     assert data.license is None
 
 
+def test_every_file_is_one_that_the_hubs_library_commits(run: Path, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason='pip install "gasp-rl[hub]"')
+    with RunReader.open(run) as reader:
+        folder = write_folder(reader, tmp_path / "out")
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        name = str(path.relative_to(folder))
+        added = hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
+        assert added.path_in_repo == name
+        assert added.upload_info.size == path.stat().st_size
+
+
 def test_a_checkpoint_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
     with RunReader.open(run) as reader, pytest.raises(StoreError, match="step 2; there are: 1, 3"):
         write_folder(reader, tmp_path / "out", step=2)

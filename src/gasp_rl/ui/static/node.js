@@ -32,15 +32,15 @@ G.nodeCard = (node, ctx) => {
     node.detail && G.h("p", { class: "banner amber" }, node.detail),
     G.h("div", { class: "measures" },
       G.h("div", null, G.h("h3", null, "Probe"), s.pass_rate ? [G.rate(s.pass_rate), G.h("p", { class: "muted" }, `95% interval ${G.percent(s.pass_rate.low)} to ${G.percent(s.pass_rate.high)}`)] : G.h("p", { class: "muted" }, "It fell before it was probed."),
-        G.h("h3", null, "Now"), s.recent ? G.rate(s.recent) : G.h("p", { class: "muted" }, "no induction attempts yet"), G.h("p", { class: "muted" }, `${s.used} solver attempts of any kind`)),
-      G.h("div", null, G.h("h3", null, "Reward"), G.rewardWords(s, ctx.config)),
-      s.verdict === "accepted" && G.h("div", null, G.h("h3", null, "What followed"), G.followed(s, node.goalpost_line))),
+        G.h("h3", null, "Now"), s.recent ? G.rate(s.recent) : G.h("p", { class: "muted" }, "no induction attempts yet"), G.h("p", { class: "muted" }, `${s.used} solver attempts of any kind`),
+        s.verdict === "accepted" && [G.h("h3", null, "What followed"), G.followed(s, node.goalpost_line)]),
+      G.h("div", null, G.h("h3", null, "Reward"), G.rewardWords(s, ctx.config))),
     G.h("details", { class: "message", open: true }, G.h("summary", null, "Message to the student"), node.message ? G.prose(node.message, "message") : G.h("p", { class: "muted" }, "none was read")),
     G.tabs("Parts of this node", tabs, ctx.params.tab || "program", (key) => ctx.set({ tab: key })));
 };
 
 G.followed = (s, goalpost) => [
-  G.h("p", null, `${G.count(s.lifts, "node")} built on it, ${s.rejected.toLocaleString("en-US")} more refused`),
+  s.lifts + s.rejected > 0 && G.h("p", null, `${G.count(s.lifts, "node")} built on it, ${s.rejected.toLocaleString("en-US")} more refused`),
   goalpost && goalpost.is_goalpost && G.h("p", null, goalpost.solved ? G.h("span", { class: "verdict good" }, `\u2713 goalpost first solved at step ${goalpost.first_solved}`) : G.h("span", { class: "muted" }, goalpost.evaluated ? `goalpost unsolved in ${G.count(goalpost.evaluated, "evaluation")}` : "goalpost not tried yet"))];
 
 G.lineageTrail = (node, ctx) => G.h("nav", { class: "trail", "aria-label": "Lineage" },
