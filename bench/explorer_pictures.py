@@ -23,7 +23,7 @@ PAGES = {
     "evals": "&benchmark=test&k=20",
     "compare": "{compare}",
 }
-SIZES = {"wide": (1440, 900), "narrow": (420, 900)}
+SIZES = {"wide": (1440, 900), "narrow": (420, 1500)}
 
 
 def main() -> None:
