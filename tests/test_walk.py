@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gasp_rl.cli import main
+from gasp_rl.evals.samples import SampleStore, stored_settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "store"))
@@ -97,3 +98,19 @@ def test_the_explorers_page(
     assert len(walked) >= 9
     for words in walked:
         assert run(words, monkeypatch) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
+
+
+def test_the_question_of_the_start_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="the local engine needs the train extra")
+    monkeypatch.chdir(tmp_path)
+    text = page("start.md")
+    Path("mine.jsonl").write_text(blocks(text, "json")[0])
+    (asked,) = [words for words in commands(text) if words[1] == "eval"]
+    monkeypatch.setitem(SHORT, "eval", [])
+    assert run(asked, monkeypatch) == 0, capsys.readouterr().err
+    with SampleStore(Path("mine.db"), stored_settings(Path("mine.db"))) as store:
+        right = [row.sample.question for row in store.graded("mine") if row.judgement.solved]
+    assert right.count("two-steps") == 20  # solved
+    assert 1 <= right.count("one-open") < 10  # guessed

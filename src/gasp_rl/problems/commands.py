@@ -67,7 +67,8 @@ def show(
                 print(f"  {name}: " + ", ".join(f"{key} {n}" for key, n in table.items()))
         if days:
             print(f"  dates: {days[0]} to {days[-1]}")
-        print(f"  without tests here: {untested}")
+        later = " (EvalPlus's are computed when they are first asked)" if "+" in found.name else ""
+        print(f"  without tests here: {untested}{later if untested else ''}")
         for reason, n in found.loaded.skip_counts().items():
             print(f"  left out, {reason}: {n}")
 
@@ -115,4 +116,4 @@ def convert(
     with Sandbox() as sandbox:
         found = load_set(on, Source(data, sandbox, default_cache()))
     write_questions(out, found.loaded.questions)
-    print(f"{out}: {len(found.loaded.questions)} questions of {found.described}")
+    print(f"{out}: from {found.described}")
