@@ -59,7 +59,7 @@ class _FromFields(type):
         return made
 
     def __call__(cls, name: str, fields: Any = ()) -> Any:
-        return collections.namedtuple(name, [field for field, _ in fields])  # type: ignore[misc]
+        return collections.namedtuple(name, [field for field, _ in fields])
 
 
 _OF_TUPLES = _words("__new__ __init__ __slots__ _fields _field_defaults _make _replace _asdict")
