@@ -68,8 +68,8 @@ def child_cpu(sandbox: Sandbox, number: int) -> float:
     return sum(result.cpu_ms for result in results) / SLICE
 
 
-def fork_floor() -> Callable[[int], float]:
-    """Forks of a fresh interpreter that has loaded what a zygote loads."""
+def forking_python() -> subprocess.Popen[str]:
+    """A fresh interpreter that has loaded what a zygote loads: a number in, that many forks, CPU out."""
     code = (
         "import sys, importlib, os, gc, ctypes, resource\n"
         f"for name in {LOADED!r}: importlib.import_module(name)\n"
@@ -86,20 +86,16 @@ def fork_floor() -> Callable[[int], float]:
         "        os.waitpid(pid, 0)\n"
         "    print(cpu() - before, flush=True)\n"
     )
+    command = [sys.executable, "-s", "-S", "-c", code]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    process = subprocess.Popen(
-        [sys.executable, "-s", "-S", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
-    def run(_: int) -> float:
-        process.stdin.write(f"{SLICE}\n")
-        process.stdin.flush()
-        return float(process.stdout.readline()) / SLICE * 1000
-
-    return run
+def forks(pythons: list[subprocess.Popen[str]], count: int) -> float:
+    """CPU seconds of `count` forks in each of these interpreters, all at once."""
+    for python in pythons:
+        python.stdin.write(f"{count}\n")
+        python.stdin.flush()
+    return sum(float(python.stdout.readline()) for python in pythons)
 
 
 def five_inputs(i: int) -> Check:
@@ -125,13 +121,14 @@ def stdin_1(i: int) -> Stdio:
 
 def main(rounds: int) -> None:
     gc.freeze()
+    pythons = [forking_python() for _ in range(2)]
     with (
         Sandbox(SandboxConfig(workers=1)) as full,
         Sandbox(SandboxConfig(workers=1, unsafe=True), skip=WALLS) as bare,
         Sandbox(SandboxConfig(workers=2)) as two,
     ):
         contenders = {
-            "floor: fork of a loaded Python": fork_floor(),
+            "floor: fork of a loaded Python": lambda _: forks(pythons[:1], SLICE) / SLICE * 1000,
             "5 inputs, all layers": sandbox_slice(full, five_inputs),
             "5 inputs, no layer but limits": sandbox_slice(bare, five_inputs),
             "1 input": sandbox_slice(full, one_input),
@@ -142,9 +139,11 @@ def main(rounds: int) -> None:
         figures: dict[str, list[float]] = {name: [] for name in contenders}
         speeds: dict[int, list[float]] = {1: [], 2: []}
         cores: dict[int, list[float]] = {1: [], 2: []}
+        bare_forks: dict[int, list[float]] = {1: [], 2: []}
         isolation: list[float] = []
         for run in contenders.values():
             run(-1)
+        forks(pythons, SLICE)
         for number in range(rounds):
             for name, run in contenders.items():
                 figures[name].append(run(number))
@@ -157,6 +156,9 @@ def main(rounds: int) -> None:
                 seconds = time.perf_counter() - started
                 speeds[count].append(600 / seconds)
                 cores[count].append((tree_cpu(sandbox) - cpu) / seconds)
+                started = time.perf_counter()
+                forks(pythons[:count], 600)
+                bare_forks[count].append(600 * count / (time.perf_counter() - started))
         floor = statistics.median(figures["floor: fork of a loaded Python"])
         for name, values in figures.items():
             median, low = statistics.median(values), min(values)
@@ -164,6 +166,8 @@ def main(rounds: int) -> None:
         print(f"all layers add {100 * statistics.median(isolation):.1f}% to a program's own CPU")
         one, both = (statistics.median(speeds[n]) for n in (1, 2))
         print(f"programs a second: 1 worker {one:.0f}, 2 workers {both:.0f} (x{both / one:.2f})")
+        one, both = (statistics.median(bare_forks[n]) for n in (1, 2))
+        print(f"bare forks a second: 1 Python {one:.0f}, 2 Pythons {both:.0f} (x{both / one:.2f})")
         # One worker's trail of processes overlaps, so it takes more than one core where it can.
         used = [statistics.median(cores[n]) for n in (1, 2)]
         print(f"cores used: 1 worker {used[0]:.2f}, 2 workers {used[1]:.2f}")

@@ -246,6 +246,7 @@ _KINDS: dict[str, Callable[..., None]] = {
 def prepare(seed: int) -> None:
     """Done once in the zygote: what every program finds, and warm code paths."""
     _repeat_randomness(seed)
+    _make_streams()
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     for _ in range(30):
         arguments = marshal.dumps(([3, 1, 2], "text", {"k": (1, None)}, 0.5))
@@ -272,12 +273,17 @@ def _repeat_randomness(seed: int) -> None:
     random.seed(seed)
 
 
-def adopt_streams(descriptors: list[int]) -> None:
-    """Make the received descriptors 0 and 1, with fresh Python streams on top."""
-    os.dup2(descriptors[0], 0)
-    os.dup2(descriptors[1], 1)
-    for descriptor in descriptors:
-        os.close(descriptor)
+def _make_streams() -> None:
+    """Python streams on descriptors 0 and 1, made once: a program puts its own descriptors there.
+
+    They note at their making that the one can be sought in and the other cannot, so for that moment
+    0 and 1 are such a file and such a pipe.
+    """
+    kept = [os.dup(0), os.dup(1)]
+    reading, writing = os.pipe()
+    file = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    os.dup2(file, 0)
+    os.dup2(writing, 1)
     sys.stdin = io.TextIOWrapper(
         io.BufferedReader(io.FileIO(0, "rb", closefd=False)), "utf-8", "surrogateescape"
     )
@@ -287,3 +293,14 @@ def adopt_streams(descriptors: list[int]) -> None:
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout)
     # The interpreter names the mode of its own streams, and programs look at it.
     sys.stdin.mode, sys.stdout.mode = "r", "w"  # type: ignore[misc]
+    adopt_streams(kept)
+    for descriptor in (reading, writing, file):
+        os.close(descriptor)
+
+
+def adopt_streams(descriptors: list[int]) -> None:
+    """Make the received descriptors 0 and 1."""
+    os.dup2(descriptors[0], 0)
+    os.dup2(descriptors[1], 1)
+    for descriptor in descriptors:
+        os.close(descriptor)

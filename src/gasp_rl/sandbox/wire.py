@@ -48,7 +48,7 @@ class Channel:
     def fill(self) -> None:
         """Read once from the socket; EOFError when the other end is closed."""
         try:
-            data = self.socket.recv(1 << 20)
+            data = self.socket.recv(1 << 16)  # larger ones cost a mapping of memory each
         except ConnectionError as error:
             raise EOFError from error
         if not data:
