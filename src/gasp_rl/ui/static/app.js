@@ -99,7 +99,7 @@ G.App = class {
     } catch (error) {
       if (serial === this.serial) {
         if (!main.isConnected) G.clear(this.host, main);
-        G.clear(main, G.empty("This cannot be shown", error.message, G.h("a", { href: "#/overview" }, "Back to the overview")));
+        G.clear(main, G.empty("This cannot be shown", error.message, G.h("a", { href: "#/overview" }, "Open the latest run that can be read")));
         main.dataset.ready = "1";
       }
     }

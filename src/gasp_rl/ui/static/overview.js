@@ -133,9 +133,9 @@ G.ICONS = { green: "\u2713", amber: "!", red: "\u2717" };
 G.healthBanner = (status) => {
   const first = status.findings.find((f) => f.level !== "green");
   return G.h("p", { class: `banner ${status.health}`, role: "status" },
-    G.h("b", null, `${G.ICONS[status.health]} ${G.WORDS[status.health]}. `),
+    (first || status.step > 0) && G.h("b", null, `${G.ICONS[status.health]} ${G.WORDS[status.health]}. `),
     first ? `${first.rule} ${G.number(first.value)} (limit ${G.number(first.threshold)}): ${first.meaning}; ${first.advice}.`
-      : status.findings.length ? `${status.findings.length} checks over the last steps passed.` : "Too early to tell.");
+      : status.findings.length ? status.step ? `${G.count(status.findings.length, "check")} over the last steps passed.` : "Nothing to judge before the first step." : "Too early to tell.");
 };
 
 G.healthTable = (findings) => findings.length > 0 && G.h("details", { class: "card fold" },

@@ -39,7 +39,7 @@ G.pages.rollouts = async (root, ctx) => {
     ({ rows, total } = page);
     G.clear(list, rows.length ? rows.map((r, i) => G.h("div", { class: "item", role: "option", id: `rollout-${i}`, "data-id": r.id, "aria-selected": "false", onclick: () => pick(r.id) },
       G.verdict(r.verdict), G.h("span", { class: "title" }, `${r.role} ${r.purpose === "propose" ? "proposal" : r.kind}`, G.h("small", null, `step ${r.step} \u00b7 ${r.purpose}${r.origin ? ` \u00b7 ${r.origin}` : ""} \u00b7 ${r.tokens} tokens${r.finish === "length" ? ", cut" : ""}`)),
-      G.h("span", { class: "num" }, r.reward === null ? "\u2013" : G.reward(r.reward)))) : G.empty("No rollouts match", "Loosen the filters."));
+      G.h("span", { class: "num" }, r.reward === null ? "\u2013" : G.reward(r.reward)))) : (Object.keys(filters()).length ? G.empty("No rollouts match", "Loosen the filters.") : G.empty("No rollouts yet", "They appear with the first committed step.")));
     const page_ = (at, text, able) => G.h("button", { type: "button", disabled: !able, onclick: () => { ctx.set({ offset: at || "" }); draw(); } }, text);
     G.clear(foot, page_(Math.max(0, offset - G.PAGE), "\u2039 earlier", offset > 0), G.h("span", { class: "num", role: "status" }, rows.length ? `${(offset + 1).toLocaleString("en-US")}\u2013${(offset + rows.length).toLocaleString("en-US")} of ${total.toLocaleString("en-US")}` : "none"), page_(offset + G.PAGE, "later \u203a", offset + rows.length < total));
     if (ctx.params.id) pick(ctx.params.id);
