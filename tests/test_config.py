@@ -59,6 +59,7 @@ def test_words_where_a_list_belongs_are_its_members() -> None:
     )
     assert (config.teacher.axes, config.track) == (("io", "f"), ("wandb",))
     assert config.eval.temperatures == (0.5,)
+    assert load_config("miniature", ["track="]).track == ()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_words_where_a_list_belongs_are_its_members() -> None:
         (["name=false"], "name: takes no true or false"),
         (["lr=3"], r"unknown key lr; did you mean optim\.lr\?"),
         (["temperature=1"], r"mean probe\.temperature or teacher\.sampling\.temperature or"),
+        (["teacher.axes="], "axes must name at least one of io, f"),
         (["name=my run"], "name: takes letters, digits"),
         (["stepps=3"], "unknown key stepps; did you mean steps?"),
         (["optim.lrr=1"], r"unknown key optim\.lrr; did you mean optim\.lr\?"),

@@ -28,9 +28,10 @@ class Section(BaseModel):
             raise ValueError("contains a NUL character")
         wanted = cls.model_fields[str(info.field_name)].annotation
         if get_origin(wanted) is tuple and not isinstance(value, list | tuple):
-            value = (
-                [word.strip() for word in value.split(",")] if isinstance(value, str) else [value]
-            )
+            words = value.split(",") if isinstance(value, str) else [value]
+            value = [
+                word.strip() if isinstance(word, str) else word for word in words if word != ""
+            ]
         parts = value if isinstance(value, list | tuple) else [value]
         if wanted is not bool and any(isinstance(part, bool) for part in parts):
             raise ValueError("takes no true or false")
