@@ -49,6 +49,14 @@ def test_text_of_a_value_parses_back_to_it(value):
     assert type(parse_literal(data.decode())) is type(value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [r"'\777\400\377\8'", r"b'\777\400\377\8'", "'''a\r\nb\rc\n'''", "[1,\r2]", "'\\\r\na'"],
+)
+def test_octal_digits_and_ends_of_lines_are_those_of_python(text):
+    assert parse_literal(text) == ast.literal_eval(text)
+
+
 @given(st.text(alphabet="[](){},:'\"\\+-.01eExjbrTrue#\n Nonsetfloat", max_size=30))
 def test_agrees_with_python_on_what_it_reads(text):
     try:

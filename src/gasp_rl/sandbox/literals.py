@@ -70,7 +70,9 @@ class _Parser:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEXT:
             raise LiteralError(f"longer than {MAX_TEXT} characters")
-        self.text, self.position = text, 0
+        # Python reads every end of line as a line feed.
+        self.text = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        self.position = 0
         self.advance()
 
     def advance(self) -> None:
@@ -276,7 +278,11 @@ def _string(token: str) -> str | bytes:
 
 
 def _unescape_bytes(match: re.Match[str]) -> str:
-    return match[0] if match[1][0] in "uUN" else _unescape_text(match)
+    kind = match[1][0]
+    if kind in "uUN":
+        return match[0]
+    text = _unescape_text(match)
+    return chr(ord(text) & 0xFF) if kind in "01234567" else text
 
 
 def _unescape_text(match: re.Match[str]) -> str:
@@ -284,7 +290,7 @@ def _unescape_text(match: re.Match[str]) -> str:
     if code in _SIMPLE:
         return _SIMPLE[code]
     if code[0] in "01234567":
-        return chr(int(code, 8) & (0xFF if len(code) == 3 and code[0] > "3" else 0x1FF))
+        return chr(int(code, 8))
     if code[0] in "xuU" and len(code) > 1:
         number = int(code[1:], 16)
         if number > 0x10FFFF:
