@@ -10,6 +10,7 @@ moved into a leaf of it.
 import contextlib
 import errno
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ INTERPRETER_BYTES = 384 << 20
 """What a zygote with all its modules may need beyond the memory of one program."""
 MAX_TASKS = 512
 _WANTED = ("memory", "pids")
+_LOOKS_AT_THE_DYING = 500
 _REMEDY = "start it with `systemd-run --user --scope -p Delegate=yes`, or set limits around it"
 
 
@@ -137,10 +139,20 @@ class Group:
 
 
 def close_base(path: str) -> None:
-    """Remove a sandbox's group and what dead workers left in it."""
-    if path:
-        with contextlib.suppress(OSError):
-            for group in Path(path).iterdir():
+    """Remove a sandbox's group and what dead workers left in it, once their zygotes are gone too."""
+    if not path:
+        return
+    base = Path(path)
+    with contextlib.suppress(OSError):  # since Linux 5.14; they die with their parents anyway
+        (base / "cgroup.kill").write_text("1")
+    for _ in range(_LOOKS_AT_THE_DYING):
+        try:
+            for group in base.iterdir():
                 if group.is_dir():
                     group.rmdir()
-            Path(path).rmdir()
+            base.rmdir()
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                time.sleep(0.01)
+                continue
+        return
