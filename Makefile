@@ -52,7 +52,8 @@ docs: $(VENV)/.docs
 # The tables and figures of the documentation, from what the studies measured.
 figures: $(VENV)/.dev
 	$(PIP) -e ".[figures]"
-	$(BIN)/gasp study report studies/miniature --to docs/studies/miniature
+	for name in miniature miniature-flat; do \
+	  $(BIN)/gasp study report studies/$$name --to docs/studies/$$name || exit 1; done
 
 # Apart from `check`, which takes a minute: this runs every quick test, and more slowly than `test` does.
 coverage: $(VENV)/.dev
