@@ -1,5 +1,6 @@
 """Ablations, controls and GASP with real data: each differs from GASP in what it says, no more."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from gasp_rl.config import Config
@@ -67,6 +68,18 @@ def test_without_guidance_the_teacher_sees_easy_questions_and_no_goalpost(
     with RunStore.open_readonly(run) as reader:
         tried = {a.goalpost for a in reader.goalpost_attempts()}
     assert tried == {g.id for g in goalposts}  # what is measured stays the same
+
+
+def test_guides_may_come_from_any_question_set(config: Config, tmp_path: Path) -> None:
+    others = [replace(question(i), id=f"o{i}", statement=f"Take {i} away.") for i in range(40)]
+    write_questions(tmp_path / "others.jsonl", others)
+    config = with_keys(config, teacher={"guide": str(tmp_path / "others.jsonl")})
+    engine = ScriptedEngine(write)
+    run = loop.train(config, tmp_path / "run", engine=engine)
+    assert {root for _, _, root in proposals(run)} <= {q.id for q in others}
+    shown = [p for p in prompts(engine) if "You are a teacher" in p]
+    assert any(q.statement in p for q in others for p in shown)
+    assert not any(g.statement in p for g in load_goalposts(config) for p in shown)
 
 
 def test_real_data_comes_after_self_play_and_holds_no_goalpost(

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from gasp_rl.miniature import assets
 from gasp_rl.miniature.corpus import Corpus, literal
 from gasp_rl.miniature.questions import as_question, build_questions
 from gasp_rl.miniature.vocabulary import UNKNOWN, build_tokenizer
@@ -79,6 +80,14 @@ def test_splits_share_nothing_and_training_keeps_the_gap() -> None:
     assert {q.difficulty for q in splits["candidates"]} == {"6", "7", "8", "9"}
     assert {q.difficulty for q in splits["test"]} == {str(d) for d in range(1, 10)}
     assert build_questions(SKEWED)["test"] == splits["test"]
+
+
+def test_common_questions_are_easy_and_have_nothing_of_the_rare_families() -> None:
+    common = assets.questions("miniature", "common")
+    assert common == build_questions(SKEWED)["common"]
+    assert {q.difficulty for q in common} == {"1", "2", "3"}
+    assert {rare_share(q.reference or "") for q in common} == {0.0}
+    assert any(rare_share(q.reference or "") for q in assets.questions("miniature", "train"))
 
 
 def test_the_control_world_has_neither_gap_nor_skew() -> None:

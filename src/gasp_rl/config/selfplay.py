@@ -56,9 +56,9 @@ class TeacherConfig(Section):
     axis_check: Literal["off", "log", "punish"] = "off"
     """What happens to the reward of a lift that changed the program although the I/O axis was asked:
     the share of such lifts is logged, or each also gets `reward_outside`."""
-    guide: Literal["goalposts", "pool"] = "goalposts"
-    """Which questions lemmas are asked for: goalposts, or, as the control without guidance, random
-    questions of `data.pool`."""
+    guide: str = "goalposts"
+    """Which questions lemmas are asked for: `goalposts`, or, as controls without guidance, random
+    questions of `pool` (that of `data.pool`) or of any other question set by its name."""
     axes: tuple[Literal["io", "f"], ...] = ("io", "f")
     """Difficulty axes to draw from, uniformly (the ablation without the I/O axis leaves `f`)."""
     inputs: int = Field(5, ge=2)

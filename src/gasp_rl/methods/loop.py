@@ -86,21 +86,28 @@ def resume(
     """
     progress = progress or Silent()
     config = _resumed_config(path, overrides)
-    with RunStore.open(path) as store, opener(config, engine) as session:
-        point = _load_last_sound(store, session, progress)
-        done = point.step if point else 0
-        if done > config.steps:
-            raise ConfigError(
-                f"{path}: is at step {done} already; steps={config.steps} is behind it"
-            )
-        write_config(path, config)
-        store.rollback_to(done)
-        _restore(session, store)
-        if point:
-            _check_restored(store, session, point)
-        with listening(path) as stopping:
-            _run(store, session, done, progress, stopping)
+    with RunStore.open(path) as store:
+        if end := _reached_end(store, config):
+            progress.say(end)
+            return path
+        with opener(config, engine) as session:
+            _continue(store, session, progress)
     return path
+
+
+def _continue(store: RunStore, session: Session, progress: Progress) -> None:
+    config, path = session.config, store.path
+    point = _load_last_sound(store, session, progress)
+    done = point.step if point else 0
+    if done > config.steps:
+        raise ConfigError(f"{path}: is at step {done} already; steps={config.steps} is behind it")
+    write_config(path, config)
+    store.rollback_to(done)
+    _restore(session, store)
+    if point:
+        _check_restored(store, session, point)
+    with listening(path) as stopping:
+        _run(store, session, done, progress, stopping)
 
 
 def _run(
@@ -115,8 +122,6 @@ def _run(
     if config.track:
         progress = Tracked(progress, config.track, store.path, config, done)
     progress.start_run(config.name, config.steps, done)
-    if done == config.steps:
-        progress.say(f"all {done} steps are done; steps=N with a larger N goes on")
     attempts = store.reader.goalpost_attempts()
     reached = {a.goalpost for a in attempts if a.correct and a.policy == TRAINED}
     watch, pieces = session.student.watch, Pieces(session.student.engine.tokenizer)
@@ -187,6 +192,27 @@ def _resumed_config(path: Path, overrides: Sequence[str]) -> Config:
             f"{', '.join(sorted(changed))}; `gasp fork` makes a new run from this one"
         )
     return override_config(read_config(path), overrides, f"{path / 'config.json'}")
+
+
+def _reached_end(store: RunStore, config: Config) -> str:
+    """Why there is nothing left to do, known before a model is loaded; empty when there is.
+
+    A last checkpoint that is damaged is something to do: its steps are run again.
+    """
+    done = store.reader.last_step()
+    spent = spent_by(store.reader).exhausts(config.budget)
+    if store.reader.info().get("finished") != "yes" or not (spent or done == config.steps):
+        return ""
+    newest = store.resume_points()[:1]
+    try:
+        if done > config.steps or [point.step for point in newest] != [done]:
+            return ""
+        verify_checkpoint(newest[0].checkpoint)
+    except StoreError:
+        return ""
+    if spent:
+        return f"{store.path}: its budget is spent, after step {done}"
+    return f"{store.path}: all {done} steps are done; steps=N with a larger N goes on"
 
 
 def _load_last_sound(store: RunStore, session: Session, progress: Progress) -> ResumePoint | None:

@@ -28,6 +28,7 @@ from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.miniature import assets
 from gasp_rl.miniature.world import describes
+from gasp_rl.problems.load import Source, load_set
 from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
@@ -156,12 +157,16 @@ def load_validation(config: Config) -> list[Question]:
 
 
 def load_guides(config: Config, goalposts: Sequence[Question]) -> list[Question]:
-    """The goalposts, or in the control without guidance as many random questions of the pool."""
-    if config.teacher.guide == "goalposts":
-        return list(goalposts)
-    pool = load_pool(config, without=goalposts)
-    order = rng(config.seed, 0, "guides").permutation(len(pool))
-    return [pool[int(i)].question for i in order[: len(goalposts)]]
+    """The goalposts, or in controls without guidance as many random questions of another set."""
+    match config.teacher.guide:
+        case "goalposts":
+            return list(goalposts)
+        case "pool":
+            others = [entry.question for entry in load_pool(config, without=goalposts)]
+        case name:
+            others = list(load_set(name, Source()).loaded.questions)
+    order = rng(config.seed, 0, "guides").permutation(len(others))
+    return [others[int(i)] for i in order[: len(goalposts)]]
 
 
 def _training_pool(config: Config, goalposts: Sequence[Question]) -> list[TrainingQuestion]:

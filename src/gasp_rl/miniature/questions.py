@@ -2,7 +2,8 @@
 
 Splits never share a question: content decides, and a question that was drawn once is not drawn
 again. Training questions keep the gap; validation and test questions cover every depth, since they
-measure and never train.
+measure and never train. `common` has easy questions without the families that goalposts are full
+of: as guides they show what a guide is worth that has nothing of the goalposts.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,14 @@ from gasp_rl.rng import rng
 from gasp_rl.tasks import Form, Question
 from gasp_rl.types import Example
 
+COMMON = "common"
+
 SIZES: Mapping[str, Mapping[str, int]] = {
     "train": {"easy": 500},
     "validation": {"every": 24},
     "test": {"every": 40},
     "candidates": {"hard": 160},
+    COMMON: {"easy": 100},
 }
 """Questions for each depth of a split."""
 
@@ -47,9 +51,10 @@ def _draw(
 ) -> list[Question]:
     random = rng(seed, depth, f"{world.name}/{split}")
     max_hidden = 1 if split == "candidates" else 2
+    weights = world.common_weights() if split == COMMON else world.pool_weights()
     questions: list[Question] = []
     while len(questions) < count:
-        drawn = draw_question(depth, world.pool_weights(), random, max_hidden)
+        drawn = draw_question(depth, weights, random, max_hidden)
         if drawn.statement in seen and depth > 1:
             continue  # two questions with one statement would differ in their inputs alone
         question = as_question(drawn, f"{split}-{depth}-{len(questions):03d}", world.name)

@@ -274,6 +274,10 @@ class World:
         """Probability of each family in the real questions, in the order of `FAMILIES`."""
         return _normal([1.0 if f.rare else self.common_in_pool for f in FAMILIES])
 
+    def common_weights(self) -> np.ndarray:
+        """Probability of each family in questions that have nothing of the rare ones."""
+        return _normal([0.0 if f.rare else 1.0 for f in FAMILIES])
+
 
 SKEWED = World(
     name="miniature",

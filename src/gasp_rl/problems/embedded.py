@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gasp_rl.errors import DataError
 
-SPLITS = ("train", "validation", "test", "candidates")
+SPLITS = ("train", "validation", "test", "candidates", "common")
 GOALPOSTS = "goalposts"
 
 LONGEST_PROMPT = 100

@@ -67,8 +67,7 @@ def status(reader: RunReader) -> Status:
 def status_text(state: Status) -> str:
     """The status in sentences, one finding on a line."""
     lines = [
-        f"{one_line(state.run)}: step {state.step} of {state.steps}"
-        + (f", finished: {one_line(state.finished)}" if state.finished else ""),
+        f"{one_line(state.run)}: {_where(state)}",
         f"{state.goalposts_solved} of {state.goalposts} goalposts solved, {state.nodes} nodes "
         f"from {state.proposals} proposals, {state.rollouts} rollouts",
         f"health: {state.health}",
@@ -84,6 +83,12 @@ def status_text(state: Status) -> str:
             line += f": {finding.meaning}; {finding.advice}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def _where(state: Status) -> str:
+    if state.finished and state.step < state.steps:
+        return f"finished after step {state.step}: its budget is spent"
+    return f"step {state.step} of {state.steps}" + (", finished" if state.finished else "")
 
 
 def _free_bytes(path: Path) -> int | None:
