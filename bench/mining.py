@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gasp_rl.evals.mining import DrawLog, MiningPolicy, Stage, mine
 from gasp_rl.evals.models import ModelPolicy
 from gasp_rl.evals.prompts import Style, prompter_for
 from gasp_rl.evals.sampler import Sampling
+from gasp_rl.goalposts.mining import DrawLog, MiningPolicy, Stage, mine
 from gasp_rl.problems.load import Source, load_set
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.tasks.question import Question

@@ -15,6 +15,7 @@ LAYERS = [
     {"problems", "roles"},
     {"curriculum"},
     {"evals"},
+    {"goalposts"},
     {"store", "miniature"},
     {"methods", "planning", "studies", "ui"},
     {"cli"},

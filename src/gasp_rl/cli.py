@@ -17,6 +17,7 @@ _ClickError: Any = typer.BadParameter.__mro__[2]
 def build_app() -> typer.Typer:
     """The whole command line. Rooms import their heavy parts when a verb runs, not before."""
     from gasp_rl.evals import commands as evaluation
+    from gasp_rl.goalposts import commands as goalposts
     from gasp_rl.methods import commands as training
     from gasp_rl.miniature import commands as miniature
     from gasp_rl.planning import commands as planning
@@ -37,6 +38,7 @@ def build_app() -> typer.Typer:
     reading.mount(app)
     studies.mount(app)
     evaluation.mount(app)
+    goalposts.mount(app)
     problems.mount(app)
     miniature.mount(app)
     return app

@@ -3,12 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 pytest.register_assert_rewrite("contract")
-
-settings.register_profile("no-deadline", deadline=None)  # a loaded machine is no failure
-settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

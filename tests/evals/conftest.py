@@ -1,13 +1,8 @@
-"""No wall-clock limits on examples: this machine may be busy. A tiny model folder with a chat
-template, as it comes from the Hub, but with random weights."""
+"""A tiny model folder with a chat template, as it comes from the Hub, but with random weights."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"

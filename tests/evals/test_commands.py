@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from gasp_rl.cli import build_app
 from gasp_rl.errors import ConfigError, DataError, StoreError
-from gasp_rl.evals.goalposts import read_goalposts
 from gasp_rl.evals.passk import upper_bound
 from gasp_rl.evals.samples import SampleStore, stored_settings
+from gasp_rl.goalposts.file import read_goalposts
 from gasp_rl.problems.schema import load_questions, write_questions
 from gasp_rl.tasks.question import Form, Question
 from gasp_rl.types import Example

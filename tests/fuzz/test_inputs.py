@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gasp_rl.config import Config, known_keys, load_config, override_config, recipe_names
 from gasp_rl.errors import ConfigError, DataError, GaspError
-from gasp_rl.evals.goalposts import read_goalposts
+from gasp_rl.goalposts.file import read_goalposts
 from gasp_rl.problems.schema import load_questions, question_line
 from gasp_rl.store.checkpoints import list_checkpoints, verify_checkpoint, write_checkpoint
 from gasp_rl.tasks import Form, Question

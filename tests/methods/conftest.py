@@ -10,7 +10,7 @@ import pytest
 from gasp_rl.config import Config, parse_config
 from gasp_rl.engines.protocol import Engine
 from gasp_rl.engines.scripted import ScriptedEngine
-from gasp_rl.evals.goalposts import Goalpost, GoalpostFile, write_goalposts
+from gasp_rl.goalposts.file import Goalpost, GoalpostFile, write_goalposts
 from gasp_rl.methods import loop
 from gasp_rl.problems.schema import write_questions
 from gasp_rl.store.progress import Silent

@@ -1,4 +1,4 @@
-"""`gasp eval`, and the mounting of `gasp goalposts`: thin, heavy imports when a verb runs."""
+"""`gasp eval`: thin, heavy imports when it runs."""
 
 import json
 import sys
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gasp_rl.errors import ConfigError
-from gasp_rl.evals.goalpost_commands import check_goalposts, list_goalposts, mine_goalposts
 from gasp_rl.evals.options import (
     AskingOptions,
     GradingOptions,
@@ -28,13 +27,8 @@ if TYPE_CHECKING:
 
 
 def mount(app: typer.Typer) -> None:
-    """Add `gasp eval` and `gasp goalposts ...` to the command line."""
+    """Add `gasp eval` to the command line."""
     app.command("eval")(evaluate_model)
-    group = typer.Typer(no_args_is_help=True, help="Questions that nothing solves yet.")
-    group.command("mine")(mine_goalposts)
-    group.command("list")(list_goalposts)
-    group.command("check")(check_goalposts)
-    app.add_typer(group, name="goalposts")
 
 
 @grouped

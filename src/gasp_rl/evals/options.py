@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -201,24 +200,6 @@ def open_sandbox() -> "Sandbox":
     from gasp_rl.sandbox import Sandbox
 
     return Sandbox(SandboxConfig(output_bytes=OUTPUT_BYTES))
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """`1/4` as (1, 4)."""
-    index, _, of = text.partition("/")
-    if not (index.isdecimal() and of.isdecimal()):
-        raise ConfigError(f"--shard {text}: write it as 0/2 and 1/2")
-    return int(index), int(of)
-
-
-def stage_of(text: str, n: int) -> tuple[str, list[str], int]:
-    """`rlvr=A,B` as ("rlvr", ["A", "B"], n); `base=A@1000` brings its own count of samples."""
-    name, equals, models = text.partition("=")
-    if not equals or not name or not models:
-        raise ConfigError(f"--stage {text}: write it as name=MODEL or name=MODEL,MODEL")
-    if counted := re.fullmatch(r"(.+)@([1-9]\d*)", models):
-        models, n = counted[1], int(counted[2])
-    return name, models.split(","), n
 
 
 def _words(text: str) -> tuple[str, ...]:

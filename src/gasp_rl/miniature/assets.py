@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gasp_rl.errors import DataError
-from gasp_rl.evals.goalposts import Goalpost, GoalpostFile, read_goalposts
+from gasp_rl.goalposts.file import Goalpost, GoalpostFile, read_goalposts
 from gasp_rl.problems.embedded import (
     GOALPOSTS,
     data_folder,

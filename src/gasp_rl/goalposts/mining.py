@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gasp_rl.errors import DataError, StoreError
-from gasp_rl.evals.goalposts import Draws, Goalpost
+from gasp_rl.goalposts.file import Draws, Goalpost
 from gasp_rl.rng import seed_for
 from gasp_rl.tasks.question import Question
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_rl.errors import ConfigError, DataError, StoreError
-from gasp_rl.evals.goalposts import GoalpostFile, read_goalposts, write_goalposts
-from gasp_rl.evals.mining import Draw, DrawLog, Mined, Stage, mine, rounds, shard
-from gasp_rl.evals.options import stage_of
 from gasp_rl.evals.passk import upper_bound
+from gasp_rl.goalposts.commands import stage_of
+from gasp_rl.goalposts.file import GoalpostFile, read_goalposts, write_goalposts
+from gasp_rl.goalposts.mining import Draw, DrawLog, Mined, Stage, mine, rounds, shard
 from gasp_rl.rng import rng
 from gasp_rl.tasks.question import Form, Question
 from gasp_rl.types import Example

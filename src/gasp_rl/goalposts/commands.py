@@ -1,6 +1,7 @@
 """`gasp goalposts mine | list | check`: thin, heavy imports when a verb runs."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +16,22 @@ from gasp_rl.evals.options import (
     QuestionOptions,
     grouped,
     open_sandbox,
-    shard_of,
-    stage_of,
 )
 
 if TYPE_CHECKING:
-    from gasp_rl.evals.mining import Mined, Stage
     from gasp_rl.evals.runner import Benchmark
+    from gasp_rl.goalposts.mining import Mined, Stage
     from gasp_rl.sandbox import Sandbox
     from gasp_rl.tasks.question import Question
+
+
+def mount(app: typer.Typer) -> None:
+    """Add `gasp goalposts ...` to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Questions that nothing solves yet.")
+    group.command("mine")(mine_goalposts)
+    group.command("list")(list_goalposts)
+    group.command("check")(check_goalposts)
+    app.add_typer(group, name="goalposts")
 
 
 @grouped
@@ -54,8 +62,8 @@ def mine_goalposts(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Find questions that every given policy fails every time; writes counts and bounds."""
-    from gasp_rl.evals.goalposts import GoalpostFile, guard_against_leakage, write_goalposts
-    from gasp_rl.evals.mining import DrawLog, mine
+    from gasp_rl.goalposts.file import GoalpostFile, guard_against_leakage, write_goalposts
+    from gasp_rl.goalposts.mining import DrawLog, mine
 
     if out.exists() and not force:
         raise DataError(f"{out}: exists; choose another name or pass --force")
@@ -101,7 +109,7 @@ def mine_goalposts(
 
 def _candidates(benchmarks: "list[Benchmark]", part: str) -> "tuple[Question, ...]":
     """The questions with tests, of this machine's part."""
-    from gasp_rl.evals.mining import shard
+    from gasp_rl.goalposts.mining import shard
 
     every = [question for benchmark in benchmarks for question in benchmark.gradable()]
     if untested := sum(len(b.questions) for b in benchmarks) - len(every):
@@ -117,8 +125,8 @@ def _stage(
     grading: GradingOptions,
     sandbox: "Sandbox",
 ) -> "Stage":
-    from gasp_rl.evals.mining import Stage
     from gasp_rl.evals.models import ModelPolicy
+    from gasp_rl.goalposts.mining import Stage
 
     policies = []
     for model in models:
@@ -150,7 +158,7 @@ def _show_mined(mined: "Mined", out: Path) -> None:
 
 def list_goalposts(path: Path, as_json: JsonOption = False) -> None:
     """Print the goalposts of a file with their sample counts and bounds."""
-    from gasp_rl.evals.goalposts import read_goalposts
+    from gasp_rl.goalposts.file import read_goalposts
 
     content = read_goalposts(path)
     if as_json:
@@ -182,7 +190,7 @@ def check_goalposts(
     data: DataOption = None,
 ) -> None:
     """Check that a goalposts file reads, can be judged, and shares nothing with evaluation sets."""
-    from gasp_rl.evals.goalposts import guard_against_leakage, read_goalposts
+    from gasp_rl.goalposts.file import guard_against_leakage, read_goalposts
 
     content = read_goalposts(path)
     questions = [goalpost.question for goalpost in content.goalposts]
@@ -192,3 +200,21 @@ def check_goalposts(
         guard_against_leakage(questions, benchmark.questions, (str(path), benchmark.name))
         print(f"nothing in common with {benchmark.name} ({benchmark.described})")
     print(f"{path}: {len(questions)} goalposts, all with tests")
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """`1/4` as (1, 4)."""
+    index, _, of = text.partition("/")
+    if not (index.isdecimal() and of.isdecimal()):
+        raise ConfigError(f"--shard {text}: write it as 0/2 and 1/2")
+    return int(index), int(of)
+
+
+def stage_of(text: str, n: int) -> tuple[str, list[str], int]:
+    """`rlvr=A,B` as ("rlvr", ["A", "B"], n); `base=A@1000` brings its own count of samples."""
+    name, equals, models = text.partition("=")
+    if not equals or not name or not models:
+        raise ConfigError(f"--stage {text}: write it as name=MODEL or name=MODEL,MODEL")
+    if counted := re.fullmatch(r"(.+)@([1-9]\d*)", models):
+        models, n = counted[1], int(counted[2])
+    return name, models.split(","), n

@@ -1,0 +1,1 @@
+"""Goalposts: hard questions that nothing solved, mined, kept in files and checked."""
