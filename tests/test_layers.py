@@ -9,7 +9,7 @@ import gasp_rl
 
 ROOT = Path(gasp_rl.__file__).parent
 LAYERS = [
-    {"types", "errors", "rng", "config", "stopwatch"},
+    {"types", "errors", "rng", "config", "stopwatch", "wording"},
     {"sandbox"},
     {"tasks", "engines", "learning"},
     {"problems", "roles"},

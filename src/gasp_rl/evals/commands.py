@@ -18,6 +18,7 @@ from gasp_rl.evals.options import (
     grouped,
     open_sandbox,
 )
+from gasp_rl.wording import counted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -151,7 +152,9 @@ def _show_reports(reports: "list[Report]", out: Path, as_json: bool) -> None:
         for k, estimate in report.estimates.items():
             print(f"  pass@{k}: {estimate}  ({estimate.interval_of} 95% over questions)")
         verdicts = ", ".join(f"{name} {count}" for name, count in report.verdicts.items())
-        print(f"  {report.questions} questions, {report.samples} samples: {verdicts}")
+        print(
+            f"  {counted(report.questions, 'question')}, {counted(report.samples, 'sample')}: {verdicts}"
+        )
         if slept := report.verdicts.get(Verdict.TIMEOUT_WALL):
             print(f"  {slept} slept or found no CPU: on a busy machine, grade them with --rescore")
         if report.truncated:

@@ -17,6 +17,7 @@ from gasp_rl.evals.options import (
     grouped,
     open_sandbox,
 )
+from gasp_rl.wording import counted
 
 if TYPE_CHECKING:
     from gasp_rl.evals.runner import Benchmark
@@ -148,12 +149,13 @@ def _stage(
 def _show_mined(mined: "Mined", out: Path) -> None:
     for cost in mined.costs:
         print(
-            f"{cost.stage}: {cost.entered} -> {cost.left} questions, {cost.samples} samples "
+            f"{cost.stage}: {cost.entered} -> {counted(cost.left, 'question')}, "
+            f"{counted(cost.samples, 'sample')} "
             f"(all at full count: {cost.naive})"
         )
     share = 100 * mined.samples / mined.naive if mined.naive else 0.0
-    print(f"{len(mined.goalposts)} goalposts in {out}")
-    print(f"{mined.samples} samples, {share:.0f}% of {mined.naive}")
+    print(f"{counted(len(mined.goalposts), 'goalpost')} in {out}")
+    print(f"{counted(mined.samples, 'sample')}, {share:.0f}% of {mined.naive}")
 
 
 def list_goalposts(path: Path, as_json: JsonOption = False) -> None:
@@ -181,7 +183,7 @@ def list_goalposts(path: Path, as_json: JsonOption = False) -> None:
             f"{question.source}/{question.id}  {question.difficulty or '-'}  "
             f"0 of {total}, pass rate at most {100 * goalpost.bound():.1f}%"
         )
-    print(f"{len(content.goalposts)} goalposts")
+    print(counted(len(content.goalposts), "goalpost"))
 
 
 def check_goalposts(
@@ -199,7 +201,7 @@ def check_goalposts(
     for benchmark in QuestionOptions(data=data).evaluation_sets(against, None):
         guard_against_leakage(questions, benchmark.questions, (str(path), benchmark.name))
         print(f"nothing in common with {benchmark.name} ({benchmark.described})")
-    print(f"{path}: {len(questions)} goalposts, all with tests")
+    print(f"{path}: {counted(len(questions), 'goalpost')}, all with tests")
 
 
 def shard_of(text: str) -> tuple[int, int]:

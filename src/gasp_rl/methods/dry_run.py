@@ -14,6 +14,7 @@ from gasp_rl.planning.work import draws
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.tasks import Question
 from gasp_rl.types import Axis, Stage
+from gasp_rl.wording import counted
 
 
 def describe(config: Config) -> str:
@@ -46,7 +47,7 @@ def _question(config: Config) -> tuple[Question, list[str]]:
     line on each thing that is not here."""
     try:
         goalposts = load_goalposts(config)
-        said = [f"{len(goalposts)} goalposts"]
+        said = [counted(len(goalposts), "goalpost")]
         if config.method == "rlvr":
             return load_pool(config)[0].question, said
         return load_guides(config, goalposts)[0], said

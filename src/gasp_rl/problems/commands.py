@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gasp_rl.wording import counted
+
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder with the sets (or GASP_DATA).")
 ]
@@ -95,7 +97,7 @@ def overlap(
     else:
         for pair in found:
             print(pair)
-        print(f"{len(found)} pairs in {len(sides[0])} x {len(sides[1])} questions")
+        print(f"{counted(len(found), 'pair')} in {len(sides[0])} x {len(sides[1])} questions")
     raise typer.Exit(1 if found else 0)
 
 

@@ -26,6 +26,7 @@ from gasp_rl.problems.sets import (
     load_mbpp,
 )
 from gasp_rl.sandbox import Sandbox
+from gasp_rl.wording import counted
 
 _ALL = Selection()
 
@@ -178,7 +179,7 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
     if not questions:
         of = f" ({', '.join(words[1:])})" if words[1:] else ""
         raise DataError(f"{path}: no question is left{of}" if of else f"{path}: holds no questions")
-    words.append(f"{len(questions)} questions")
+    words.append(counted(len(questions), "question"))
     return QuestionSet(name, replace(loaded, questions=questions), ", ".join(words))
 
 

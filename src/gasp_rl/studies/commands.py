@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gasp_rl.wording import counted
+
 FolderArgument = Annotated[Path, typer.Argument(help="The study's folder.")]
 
 
@@ -88,4 +90,4 @@ def list_studies() -> None:
     for name in study_names():
         study, _ = load_study(name)
         arms = ", ".join(arm.name for arm in study.arms)
-        print(f"{name:<18} {len(study.seeds)} seeds of {arms}")
+        print(f"{name:<18} {counted(len(study.seeds), 'seed')} of {arms}")

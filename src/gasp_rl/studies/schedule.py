@@ -17,6 +17,7 @@ from gasp_rl.store.folder import RunLock, holder_of
 from gasp_rl.store.reader import RunReader
 from gasp_rl.studies.measured import read_done
 from gasp_rl.studies.study import Plan, Run, run_folder
+from gasp_rl.wording import counted
 
 POLL_SECONDS = 0.2
 SAY_EVERY_SECONDS = 60.0
@@ -50,7 +51,9 @@ def run_study(
     try:
         _forget_failures(folder)
         waiting = [run for run in runs if state_of(plan, run, folder).stage != "done"]
-        say(f"{plan.study.name}: {len(runs)} runs, {len(waiting)} to do, {jobs} at a time")
+        say(
+            f"{plan.study.name}: {counted(len(runs), 'run')}, {len(waiting)} to do, {jobs} at a time"
+        )
         _Schedule(plan, folder, jobs, say).run(waiting)
     finally:
         lock.release()

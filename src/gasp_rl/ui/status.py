@@ -8,6 +8,7 @@ from typing import Any
 from gasp_rl.store.health import WINDOW, Finding, Level, check_health, worst
 from gasp_rl.store.reader import RunReader
 from gasp_rl.ui.safe import one_line
+from gasp_rl.wording import counted
 
 EXIT_CODES = {Level.GREEN: 0, Level.AMBER: 2, Level.RED: 3}
 
@@ -68,8 +69,9 @@ def status_text(state: Status) -> str:
     """The status in sentences, one finding on a line."""
     lines = [
         f"{one_line(state.run)}: {_where(state)}",
-        f"{state.goalposts_solved} of {state.goalposts} goalposts solved, {state.nodes} nodes "
-        f"from {state.proposals} proposals, {state.rollouts} rollouts",
+        f"{state.goalposts_solved} of {counted(state.goalposts, 'goalpost')} solved, "
+        f"{counted(state.nodes, 'node')} from {counted(state.proposals, 'proposal')}, "
+        f"{counted(state.rollouts, 'rollout')}",
         f"health: {state.health}",
     ]
     if state.stopped:

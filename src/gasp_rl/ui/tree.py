@@ -7,6 +7,7 @@ from gasp_rl.store.reader import RunReader
 from gasp_rl.store.views import GoalpostSummary, NodeDetail, NodeSummary, ProposalFilter
 from gasp_rl.types import PassRate
 from gasp_rl.ui.safe import block, one_line
+from gasp_rl.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +36,7 @@ def run_tree(
     solved = sum(g.solved > 0 for g in goalposts_of_run)
     title = (
         f"{one_line(reader.path.name)}  step {reader.last_step()}  "
-        f"{solved} of {len(goalposts_of_run)} goalposts solved"
+        f"{solved} of {counted(len(goalposts_of_run), 'goalpost')} solved"
     )
     root = Tree(Text(title, "bold"))
     for goalpost in built[:goalposts]:
@@ -45,7 +46,7 @@ def run_tree(
         root.add(Text(f"... {len(built) - goalposts} more goalposts", "dim"))
     bare = sum(g not in built for g in goalposts_of_run)
     if bare:
-        root.add(Text(f"{bare} goalposts without proposals", "dim"))
+        root.add(Text(f"{counted(bare, 'goalpost')} without proposals", "dim"))
     return Group(root, Text(LEGEND, "dim")) if built else root
 
 
