@@ -53,14 +53,19 @@ def rows_of(run: Path) -> list[str]:
 
 def excess(lemmas: Sequence[NodeSummary], guides: dict[str, Counter[str]]) -> list[str]:
     """How many lemmas, what they share with their own guide, and with the others on average."""
-    told = [(steps_of(n.label), n.goalpost) for n in lemmas if steps_of(n.label)]
+    told = [(steps_of(n.label), guides[n.goalpost]) for n in lemmas if steps_of(n.label)]
     if not told:
         return ["0", "", ""]
-    own = fmean(shared(task, guides[guide]) for task, guide in told)
-    others = fmean(
-        shared(task, guides[other]) for task, guide in told for other in guides if other != guide
+    having = Counter(
+        (step, copy) for guide in guides.values() for step, n in guide.items() for copy in range(n)
     )
-    return [str(len(told)), f"{own:.2f}", f"{others:.2f}"]
+    own = [shared(task, guide) for task, guide in told]
+    everywhere = [
+        sum(having[step, copy] for step, n in task.items() for copy in range(n)) / task.total()
+        for task, _ in told
+    ]
+    others = [(all - one) / (len(guides) - 1) for all, one in zip(everywhere, own, strict=True)]
+    return [str(len(told)), f"{fmean(own):.2f}", f"{fmean(others):.2f}"]
 
 
 def main() -> None:
