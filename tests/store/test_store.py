@@ -363,6 +363,8 @@ def test_select_reads_and_never_writes(tmp_path: Path) -> None:
         ):
             with pytest.raises(StoreError):
                 store.reader.select(statement)
+        with pytest.raises(StoreError, match="rows are read here, never changed"):
+            store.reader.select("drop table step")
         assert store.reader.last_step() == 3
 
 

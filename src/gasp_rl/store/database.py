@@ -154,6 +154,7 @@ def _sentence(path: Path, error: sqlite3.Error) -> str:
         "disk I/O error": "the disk refused; check its space and health, then `gasp resume`",
         "readonly": "the folder cannot be written",
         "locked": "another process writes to it",
+        "not authorized": "a run's rows are read here, never changed",
     }
     remedy = next((advice for sign, advice in remedies.items() if sign in text), "")
     return f"{path}: {text}" + (f"; {remedy}" if remedy else "")
