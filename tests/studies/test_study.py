@@ -32,6 +32,7 @@ from gasp_rl.studies.study import (
     read_plan,
     study_names,
     wanted_runs,
+    with_main,
     write_plan,
 )
 from gasp_rl.studies.tables import kept
@@ -195,6 +196,28 @@ def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
     assert row.split(" | ")[2] == f"{fmean(firsts):.3f}"
 
 
+def test_differences_may_be_taken_from_another_arm(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    plan, folder = whole
+
+    def compared(plan: Plan) -> dict[tuple[str, str], float]:
+        write_study_report(plan, folder, tmp_path)
+        tree = json.loads((tmp_path / "report.json").read_text())
+        contrasts = tree["selections"]["last"]["contrasts"]
+        return {
+            (c["first"], c["second"]): c["difference"]["value"]
+            for c in contrasts
+            if c["measure"] == "goalposts solved"
+        }
+
+    usual, turned = compared(plan), compared(with_main(plan, "base"))
+    assert turned["gasp", "base"] == pytest.approx(-usual["base", "gasp"])
+    with pytest.raises(ConfigError, match="tiny has no nobody; it has base, "):
+        with_main(plan, "nobody")
+
+
 def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None:
     folder = whole[1]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
@@ -203,7 +226,7 @@ def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None
     run_study(plan, folder, 2, said.append)
     only = wanted_runs(plan, ["gasp"], [1])
     assert [s.run.name for s in run_study(plan, folder, 2, said.append, only)] == ["gasp-s1"]
-    assert said == [f"tiny: {n} runs, 0 to do, 2 at a time" for n in (4, 1)]
+    assert said == [f"tiny: {n}, 0 to do, 2 at a time" for n in ("4 runs", "1 run")]
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/run.db")}
     with pytest.raises(ConfigError, match="begun with other settings"):
         write_plan(tiny(budget={"student_rollouts": 41}), folder)

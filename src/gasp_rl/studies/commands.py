@@ -74,12 +74,16 @@ def report(
     to: Annotated[
         Path | None, typer.Option(help="Folder to write it to; else the study's own.")
     ] = None,
+    main: Annotated[
+        str, typer.Option(help="Arm to compare with every other one; else the study's own.")
+    ] = "",
 ) -> None:
     """Write report.md, report.json and figures of what is measured so far."""
     from gasp_rl.studies.report import write_study_report
-    from gasp_rl.studies.study import read_plan
+    from gasp_rl.studies.study import read_plan, with_main
 
-    for path in write_study_report(read_plan(folder), folder, to):
+    plan = read_plan(folder)
+    for path in write_study_report(with_main(plan, main) if main else plan, folder, to):
         print(path)
 
 

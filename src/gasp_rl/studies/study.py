@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -198,6 +198,15 @@ def read_plan(folder: Path) -> Plan:
         return _plan(Study.model_validate(tree["study"]), configs)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{path}: no study here ({reason_of(error)})") from None
+
+
+def with_main(plan: Plan, main: str) -> Plan:
+    """The same plan, with differences taken from another arm. Raises `ConfigError` when it has no
+    such arm."""
+    names = [arm.name for arm in plan.study.arms]
+    if main not in names:
+        raise ConfigError(f"study {plan.study.name} has no {main}; it has {', '.join(names)}")
+    return replace(plan, study=plan.study.model_copy(update={"main": main}))
 
 
 def run_folder(folder: Path, run: Run) -> Path:
