@@ -51,7 +51,6 @@ docs: $(VENV)/.docs
 
 # The tables and figures of the documentation, from what the studies measured.
 figures: $(VENV)/.dev
-	$(PIP) -e ".[figures]"
 	for name in miniature miniature-flat; do \
 	  $(BIN)/gasp study report studies/$$name --to docs/studies/$$name || exit 1; done
 
@@ -95,7 +94,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(PIP) -e ".[train,lora,api,export,hub,tensorboard,docs,dev]"
+	$(PIP) -e ".[train,lora,api,export,hub,tensorboard,figures,docs,dev]"
 	touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
