@@ -150,7 +150,7 @@ def test_files_changed_behind_the_back_are_noticed(small: Config, tmp_path: Path
     with RunStore.open(path) as store:
         store._db.execute("update proposal set verdict = 'fails' where verdict = 'accepted'")
     with pytest.raises(StoreError, match="they were changed since"):
-        loop.resume(path, engine=ScriptedEngine(write))
+        loop.resume(path, engine=ScriptedEngine(write), overrides=[f"steps={small.steps + 1}"])
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"steps": "many"}', b"\xff\xfe"])

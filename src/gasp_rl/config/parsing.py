@@ -40,7 +40,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
-            f"override {override!r}: write it as key.path=value, for instance steps=100"
+            f"override {override!r:.100}: write it as key.path=value, for instance steps=100"
         )
     try:
         parsed = parse_toml(f"value = {raw}", override)
@@ -52,7 +52,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
-            raise ConfigError(f"override {override!r}: {parent} is a value, not a section")
+            raise ConfigError(f"override {override!r:.100}: {parent} is a value, not a section")
     node[leaf] = value
 
 
