@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 KS = (1, 2, 5, 10, 20, 50, 100)
 TOGETHER = 4
@@ -278,13 +279,13 @@ def _band(ax: "Axes", curves: Sequence[Series], label: str, colour: str) -> None
         ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _few_ticks() -> "object":
+def _few_ticks() -> "Locator":
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(5)
 
 
-def _thousands(value: float, _: int) -> str:
+def _thousands(value: float, _: float) -> str:
     return f"{value / 1000:g}k" if value else "0"
 
 
