@@ -35,8 +35,9 @@ def shared(task: Counter[str], guide: Counter[str]) -> float:
 def rows_of(run: Path) -> list[str]:
     """A line of the table for each fifth of the run's steps."""
     with RunReader.open(run) as reader:
-        guides = {r.id: steps_of(r.question) for r in reader.goalpost_records()}
         lemmas = [n for n in reader.proposals(limit=EVERYTHING) if n.stage == "lemma"]
+        asked = {n.goalpost for n in lemmas}  # a control's run has its true goalposts as well
+        guides = {r.id: steps_of(r.question) for r in reader.goalpost_records() if r.id in asked}
         last = reader.last_step()
     lines = []
     for part in range(PARTS):
@@ -64,7 +65,9 @@ def excess(lemmas: Sequence[NodeSummary], guides: dict[str, Counter[str]]) -> li
         sum(having[step, copy] for step, n in task.items() for copy in range(n)) / task.total()
         for task, _ in told
     ]
-    others = [(all - one) / (len(guides) - 1) for all, one in zip(everywhere, own, strict=True)]
+    others = [
+        (total - one) / max(1, len(guides) - 1) for total, one in zip(everywhere, own, strict=True)
+    ]
     return [str(len(told)), f"{fmean(own):.2f}", f"{fmean(others):.2f}"]
 
 

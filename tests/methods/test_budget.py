@@ -11,6 +11,7 @@ from gasp_rl.engines.scripted import STATE, ScriptedEngine
 from gasp_rl.methods import loop
 from gasp_rl.methods.budget import Spent, spent_by
 from gasp_rl.store.checkpoints import verify_checkpoint
+from gasp_rl.store.fork import fork_run
 from gasp_rl.store.progress import LinesOnly
 from gasp_rl.store.run import RunStore
 from gasp_rl.ui.status import status, status_text
@@ -78,11 +79,23 @@ def test_a_run_at_its_end_says_why_and_loads_no_model(
     with RunStore.open_readonly(run) as reader:
         told = status_text(status(reader)).splitlines()[0]
     if ended_by == "budget":
-        assert said == f"{run}: its budget is spent, after step 1\n"
+        assert said == (
+            f"{run}: its budget is spent, after step 1; `gasp fork` with a larger one goes on\n"
+        )
         assert told == "run: finished after step 1: its budget is spent"
     else:
         assert said.startswith(f"{run}: all {config.steps} steps are done; ")
         assert told == f"run: step {config.steps} of {config.steps}, finished"
+
+
+def test_a_fork_with_a_larger_budget_goes_on(config: Config, tmp_path: Path) -> None:
+    whole = loop.train(config, tmp_path / "whole", engine=ScriptedEngine(write))
+    limited = config.model_copy(update={"budget": BudgetConfig(student_rollouts=1)})
+    run = loop.train(limited, tmp_path / "run", engine=ScriptedEngine(write))
+    assert len(metrics_of(run)) == 1
+    fork = fork_run(run, config, tmp_path / "fork")
+    loop.resume(fork, engine=ScriptedEngine(write))
+    assert metrics_of(fork) == metrics_of(whole)
 
 
 def test_a_run_at_its_end_with_a_damaged_checkpoint_is_run_again(

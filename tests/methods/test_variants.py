@@ -72,7 +72,7 @@ def test_without_guidance_the_teacher_sees_easy_questions_and_no_goalpost(
 
 def test_guides_may_come_from_any_question_set(config: Config, tmp_path: Path) -> None:
     others = [replace(question(i), id=f"o{i}", statement=f"Take {i} away.") for i in range(40)]
-    write_questions(tmp_path / "others.jsonl", others)
+    write_questions(tmp_path / "others.jsonl", [*load_goalposts(config), *others])
     config = with_keys(config, teacher={"guide": str(tmp_path / "others.jsonl")})
     engine = ScriptedEngine(write)
     run = loop.train(config, tmp_path / "run", engine=engine)

@@ -211,7 +211,7 @@ def _reached_end(store: RunStore, config: Config) -> str:
     except StoreError:
         return ""
     if spent:
-        return f"{store.path}: its budget is spent, after step {done}"
+        return f"{store.path}: its budget is spent, after step {done}; `gasp fork` with a larger one goes on"
     return f"{store.path}: all {done} steps are done; steps=N with a larger N goes on"
 
 

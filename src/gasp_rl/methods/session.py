@@ -28,7 +28,6 @@ from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.miniature import assets
 from gasp_rl.miniature.world import describes
-from gasp_rl.problems.load import Source, load_set
 from gasp_rl.rng import rng
 from gasp_rl.roles.prompts import load_prompts
 from gasp_rl.roles.student import Student
@@ -158,13 +157,10 @@ def load_validation(config: Config) -> list[Question]:
 
 def load_guides(config: Config, goalposts: Sequence[Question]) -> list[Question]:
     """The goalposts, or in controls without guidance as many random questions of another set."""
-    match config.teacher.guide:
-        case "goalposts":
-            return list(goalposts)
-        case "pool":
-            others = [entry.question for entry in load_pool(config, without=goalposts)]
-        case name:
-            others = list(load_set(name, Source()).loaded.questions)
+    guide = config.teacher.guide
+    if guide == "goalposts":
+        return list(goalposts)
+    others = _real_questions(config.data.pool if guide == "pool" else guide, without=goalposts)
     order = rng(config.seed, 0, "guides").permutation(len(others))
     return [others[int(i)] for i in order[: len(goalposts)]]
 
@@ -186,12 +182,16 @@ def load_pool(config: Config, without: Sequence[Question] = ()) -> list[Training
     without: goalposts to leave out. In the paper H is a subset of D; GASP with real data must not
     train on what it is measured by, so here its D is without H.
     """
+    return [TrainingQuestion(q) for q in _real_questions(config.data.pool, without)]
+
+
+def _real_questions(name: str, without: Sequence[Question]) -> list[Question]:
+    """The questions of a set, of an embedded world those to train on, but for `without`."""
     kept_out = {q.key for q in without}
-    questions = assets.questions(config.data.pool, "train")
-    pool = [TrainingQuestion(q) for q in questions if q.key not in kept_out]
-    if not pool:
-        raise DataError(f"{config.data.pool}: no questions in it to train on")
-    return pool
+    found = [q for q in assets.questions(name, "train") if q.key not in kept_out]
+    if not found:
+        raise DataError(f"{name}: no questions in it to train on")
+    return found
 
 
 def _engines(config: Config, folder: Path) -> Engine:
