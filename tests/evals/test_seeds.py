@@ -118,12 +118,30 @@ def test_a_lone_seed_takes_the_spread_that_other_arms_show() -> None:
     assert pooled_spread([hard[None, :]]) is None
 
 
-def test_with_a_lent_spread_intervals_of_a_lone_seed_cover_the_truth() -> None:
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_with_a_lent_spread_intervals_of_few_seeds_cover_the_truth(seeds: int) -> None:
     draw, hits, trials = np.random.default_rng(11), 0, 150
     for _ in range(trials):
         hard_Q = draw.normal(0.4, 0.2, 60)
         arms = [simulated(draw, 3, hard_Q, 0.0, 0.08) for _ in range(3)]
-        alone = simulated(draw, 1, hard_Q, 0.1, 0.08)
-        estimate = difference_over_seeds(arms[0], alone, (None, pooled_spread(arms)))
+        few = simulated(draw, seeds, hard_Q, 0.1, 0.08)
+        estimate = difference_over_seeds(arms[0], few, (None, pooled_spread([*arms, few])))
         hits += estimate.low <= 0.1 <= estimate.high
     assert 0.91 <= hits / trials <= 0.995
+
+
+def test_two_seeds_that_agree_by_luck_do_not_shrink_the_interval() -> None:
+    hard = np.linspace(0, 1, 50)
+    wild = np.stack([hard - 0.2, hard, hard + 0.2])
+    near, far = np.stack([hard, hard]), np.stack([hard - 0.3, hard + 0.3])
+    spread = pooled_spread([wild])
+    errors = [mean_over_seeds(two, spread).error for two in (near, far)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)
+    assert mean_over_seeds(near).error < errors[0] < mean_over_seeds(far).error
+    assert mean_over_seeds(wild, spread).error == mean_over_seeds(wild).error
+
+
+def test_without_a_spread_to_take_two_seeds_speak_for_themselves() -> None:
+    hard = np.linspace(0, 1, 50)
+    calm, wild = np.stack([hard, hard]), np.stack([hard - 0.3, hard + 0.3])
+    assert mean_over_seeds(wild).error > 3 * mean_over_seeds(calm).error

@@ -175,6 +175,7 @@ def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
     assert "elsewhere" not in text
     assert "Not complete" not in text
     assert "One seed" not in text
+    assert "**Too few seeds of gasp** to tell how far seeds spread" in text
     tree = json.loads((folder / "report.json").read_text())
     rows = {row["arm"]: row for row in tree["selections"]["last"]["arms"]}
     counts = []

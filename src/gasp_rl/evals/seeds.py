@@ -13,6 +13,10 @@ from gasp_rl.rng import rng
 RESAMPLES = 4000
 """Bootstrap resamples: the standard error is then stable to about a hundredth."""
 
+ENOUGH_SEEDS = 3
+"""From here on an arm's own seeds say how far they spread. Two do not: their variance has one degree
+of freedom, and Student's t at one is 12.7."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedEstimate:
@@ -59,19 +63,19 @@ def pooled_spread(arms: Sequence[np.ndarray]) -> Spread | None:
 
 
 def mean_over_seeds(
-    values_SQ: np.ndarray, lone: Spread | None = None, seed: int = 0
+    values_SQ: np.ndarray, lent: Spread | None = None, seed: int = 0
 ) -> SeedEstimate:
     """Mean of one arm. values_SQ: what each seed's policy scores on each question (pass@k).
 
-    lone: what the arm's seeds would spread if it had more than one; looked at when it has one.
+    lent: how far seeds spread in all arms together; looked at when this one has too few of its own.
     """
-    return _estimate([values_SQ], [1.0], [lone], seed)
+    return _estimate([values_SQ], [1.0], [lent], seed)
 
 
 def difference_over_seeds(
     first_SQ: np.ndarray,
     second_SQ: np.ndarray,
-    lone: tuple[Spread | None, Spread | None] = (None, None),
+    lent: tuple[Spread | None, Spread | None] = (None, None),
     seed: int = 0,
 ) -> SeedEstimate:
     """Mean of the second arm minus mean of the first, on the same questions.
@@ -86,12 +90,13 @@ def difference_over_seeds(
     quantiles are a normal distribution's. So each seed's deviation from its arm's mean is scaled by
     sqrt(n / (n - 1)), and the interval is the value -+ t times the bootstrap's standard error, with
     Student's t at the Welch-Satterthwaite degrees of freedom of the three sources of variance.
-    An arm with one seed says nothing about seeds. It takes `lone`, the spread that other arms show;
-    without it the interval is over questions alone.
+    An arm with one seed says nothing about how seeds spread, one with two next to nothing. Below
+    `ENOUGH_SEEDS` an arm takes `lent`, the spread that all arms show together; without it two seeds
+    speak for themselves, and the interval of one is over questions alone.
     """
     if first_SQ.shape[1] != second_SQ.shape[1]:
         raise ValueError(f"arms need the same questions: {first_SQ.shape}, {second_SQ.shape}")
-    return _estimate([first_SQ, second_SQ], [-1.0, 1.0], lone, seed)
+    return _estimate([first_SQ, second_SQ], [-1.0, 1.0], lent, seed)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -111,7 +116,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def _estimate(
     arms: Sequence[np.ndarray],
     signs: Sequence[float],
-    lone: Sequence[Spread | None],
+    lent: Sequence[Spread | None],
     seed: int,
 ) -> SeedEstimate:
     """Shapes: each arm [its seeds S, questions Q]; resamples are B rows."""
@@ -123,19 +128,21 @@ def _estimate(
     total_B = np.zeros(RESAMPLES)
     sources: list[tuple[float, int]] = []
     value, question_means_Q = 0.0, np.zeros(questions)
-    for arm_SQ, sign, spread in zip(arms, signs, lone, strict=True):
+    for arm_SQ, sign, spread in zip(arms, signs, lent, strict=True):
         mean_Q, count = arm_SQ.mean(axis=0), len(arm_SQ)
         value += sign * float(mean_Q.mean())
         question_means_Q += sign * mean_Q
-        scale = math.sqrt(count / (count - 1)) if count > 1 else 0.0
+        own = count > 1 and (spread is None or count >= ENOUGH_SEEDS)
+        scale = math.sqrt(count / (count - 1)) if own else 0.0
         spread_SQ = scale * (arm_SQ - mean_Q)
         resampled_BQ = mean_Q + _shares(draw, count) @ spread_SQ
         total_B += sign * (resampled_BQ * questions_BQ).sum(axis=1)
-        if count > 1:
+        if own:
             sources.append((float(arm_SQ.mean(axis=1).var(ddof=1)) / count, count - 1))
         elif spread is not None:
-            total_B += draw.normal(0.0, math.sqrt(spread.variance), RESAMPLES)
-            sources.append((spread.variance, spread.freedom))
+            variance = spread.variance / count
+            total_B += draw.normal(0.0, math.sqrt(variance), RESAMPLES)
+            sources.append((variance, spread.freedom))
     if questions > 1:
         sources.append((float(question_means_Q.var(ddof=1)) / questions, questions - 1))
     error = float(total_B.std())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gasp_rl.errors import MissingExtraError
+from gasp_rl.evals.seeds import ENOUGH_SEEDS
 from gasp_rl.studies.figures import write_figures
 from gasp_rl.studies.paper import PAPER
 from gasp_rl.studies.results import Results, gather
@@ -78,22 +79,24 @@ def _head(plan: Plan, folder: Path) -> list[str]:
     return [part for part in parts if part]
 
 
-def _lone_seeds(results: Results) -> str:
+def _few_seeds(results: Results) -> str:
     """Where an interval has to take the spread of seeds from other arms, or has none."""
-    trained = [
-        arm.name for arm in results.plan.study.arms if arm.train and arm.name in results.arms
-    ]
-    lone = [arm for arm in trained if len(results.of(arm)) == 1]
-    if not lone:
+    seeds = {
+        arm.name: len(results.of(arm.name))
+        for arm in results.plan.study.arms
+        if arm.train and arm.name in results.arms
+    }
+    few = [arm for arm, count in seeds.items() if count < ENOUGH_SEEDS]
+    if not few:
         return ""
-    if len(lone) == len(trained):
+    if all(count == 1 for count in seeds.values()):
         return (
             "**One seed alone of every trained arm**: intervals and p cover the questions, not the "
             "spread of seeds, which is as wide as that of arms. Orientation, no result."
         )
     return (
-        f"**One seed alone of {', '.join(lone)}**: how far seeds spread is taken from the arms that "
-        "have several, all together."
+        f"**Too few seeds of {', '.join(few)}** to tell how far seeds spread: their intervals take "
+        "the spread within all trained arms together."
     )
 
 
@@ -103,7 +106,7 @@ def _body(results: Results, tables: Tables) -> list[str]:
     parts = []
     for selection, (rows, differences) in tables.items():
         parts += [f"## {_TITLES[selection]}", _HOW.format(samples=results.samples())]
-        parts += [warning] if (warning := _lone_seeds(results)) else []
+        parts += [warning] if (warning := _few_seeds(results)) else []
         groups = list(results.groups())
         heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
         cells = [

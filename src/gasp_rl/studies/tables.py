@@ -120,12 +120,12 @@ def means(
 ) -> dict[str, SeedEstimate]:
     """Every arm's mean pass@k over seeds and the questions with these labels."""
     scores = {arm: results.scores_SQ(arm, selection, labels, k) for arm in results.arms}
-    lone = _lone_spreads(results, scores)
-    return {arm: mean_over_seeds(scores_SQ, lone[arm]) for arm, scores_SQ in scores.items()}
+    lent = _lent_spreads(results, scores)
+    return {arm: mean_over_seeds(scores_SQ, lent[arm]) for arm, scores_SQ in scores.items()}
 
 
-def _lone_spreads(results: Results, scores: Mapping[str, np.ndarray]) -> dict[str, Spread | None]:
-    """The spread that an arm's seeds would have if it has but one: that of all trained arms.
+def _lent_spreads(results: Results, scores: Mapping[str, np.ndarray]) -> dict[str, Spread | None]:
+    """The spread of seeds that an arm takes if it has too few of its own: that of all trained arms.
 
     Seeds of an arm that does not train differ by their samples alone, so that it has none.
     """
@@ -202,9 +202,9 @@ def contrasts(results: Results, selection: Selection) -> list[Contrast]:
     measures[GOALPOSTS] = {arm: results.solved_SH(arm, selection) for arm in results.arms}
     rows: list[Contrast] = []
     for measure, scores in measures.items():
-        lone = _lone_spreads(results, scores)
+        lent = _lent_spreads(results, scores)
         differences = {
-            (a, b): difference_over_seeds(scores[a], scores[b], (lone[a], lone[b]))
+            (a, b): difference_over_seeds(scores[a], scores[b], (lent[a], lent[b]))
             for a, b in _pairs(results)
         }
         rows += _corrected(differences, measure)
