@@ -328,6 +328,9 @@ def test_template_files_replace_prompts(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"no section \[completion\]"):
         load_prompter(Style.COMPLETION, path)
+    path.write_text(f'version = "7"\n[chat]\n{texts}'.replace("stdin: {question}", "{quetsion}"))
+    with pytest.raises(DataError, match=r"\[chat\] stdin holds neither \{question\} nor"):
+        load_prompter(Style.CHAT, path)
     path.write_text("[chat]\n" + texts)
     with pytest.raises(DataError, match="no version"):
         load_prompter(Style.CHAT, path)

@@ -22,7 +22,7 @@ from gasp_rl.planning.memory import (
     prompt_bytes,
     reckon,
 )
-from gasp_rl.planning.plan import PEAKS, beside_plan, like, loads, make_plan
+from gasp_rl.planning.plan import PEAKS, beside_plan, like, loads, make_plan, unshared
 from gasp_rl.planning.shapes import Shape, find_device, parse_shape, read_shape
 from gasp_rl.planning.work import Draw, draws
 from gasp_rl.problems.embedded import LONGEST_PROMPT, SPLITS, embedded_model
@@ -354,3 +354,11 @@ def test_a_gpu_has_its_own_memory_and_the_speed_of_its_sheet(name: str, sheet: s
 def test_lines_of_nvidia_smi() -> None:
     assert parse_gpus("NVIDIA H200, 143771\nbroken\n") == [("NVIDIA H200", 143771 * 2.0**20)]
     assert parse_gpus("") == []
+
+
+def test_a_recipe_for_several_devices_in_one_process_is_pointed_to_torchrun() -> None:
+    many = load_config("7b-8gpu", ["data.goalposts=miniature"])
+    assert "torchrun --nproc-per-node 8" in (unshared(many, 1) or "")
+    assert unshared(many, 8) is None
+    assert unshared(load_config("miniature"), 1) is None
+    assert unshared(load_config("7b-8gpu-tinker", ["data.goalposts=miniature"]), 1) is None

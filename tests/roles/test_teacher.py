@@ -1,5 +1,8 @@
 """Proposals are read strictly, whatever the text; lifts cannot see goalposts."""
 
+from dataclasses import replace
+from importlib import resources
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +103,41 @@ def test_a_broken_template_file_is_named() -> None:
         parse_prompts('[student]\ninduction = "a"', "x.toml")
     with pytest.raises(DataError, match=r"x\.toml: not valid TOML"):
         parse_prompts("[student", "x.toml")
+    with pytest.raises(DataError, match=r"x\.toml: student is no section"):
+        parse_prompts("student = 3", "x.toml")
+
+
+ENGLISH = (resources.files("gasp_rl.roles") / "english.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("Message:\n$message", "Message:\n$messge", r"\[student\] induction: \$messge names no"),
+        (
+            "f($input) ==",
+            "f($in) ==",
+            r"\[format\] example: \$in names no field; .* \$input, \$out",
+        ),
+        ("- $inputs different", "- $input different", r"\[teacher\] form: \$input names no field"),
+        ("$starter", "5$", r"\[student\] method: holds a \$ that names no field"),
+        ('"f($input) == $output"', "7", r"\[format\] example is no text"),
+    ],
+)
+def test_a_misspelt_field_is_named_when_the_file_is_read(right: str, wrong: str, said: str) -> None:
+    assert right in ENGLISH
+    with pytest.raises(DataError, match=r"mine\.toml: " + said):
+        parse_prompts(ENGLISH.replace(right, wrong), "mine.toml")
+
+
+def test_a_template_that_this_package_does_not_know_may_hold_any_field() -> None:
+    text = ENGLISH.replace("[teacher]", "repair = 'mend $this'\n[teacher]", 1)
+    assert parse_prompts(text, "mine.toml").student_templates["repair"] == "mend $this"
+
+
+@pytest.mark.parametrize("form", [Form.STDIN, Form.METHOD])
+def test_tests_that_are_no_arguments_are_shown_to_the_teacher_as_they_are(form: Form) -> None:
+    goalpost = replace(GOALPOST, form=form, shown=(Example("2\n3 4\n", "7\n"),))
+    prompt = load_prompts().lemma(goalpost, Axis.IO, 5)
+    assert "Input:\n2\n3 4\nOutput:\n7\n" in prompt
+    assert "f(2" not in prompt

@@ -156,6 +156,11 @@ def _texts(tree: dict[str, Any], style: Style, origin: str) -> dict[str, str]:
     for name in wanted:
         if not isinstance(section.get(name), str):
             raise DataError(f"{origin}: [{style.value}] has no text for {name}")
+        if not {"question", "program"} & set(_PLACEHOLDER.findall(section[name])):
+            raise DataError(
+                f"{origin}: [{style.value}] {name} holds neither {{question}} nor {{program}}, so "
+                "that a model would not see what it is asked"
+            )
     for name, value in section.items():
         if name not in [*wanted, "system"] or not isinstance(value, str):
             raise DataError(f"{origin}: [{style.value}] {name} is no prompt text")

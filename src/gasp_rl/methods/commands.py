@@ -60,7 +60,12 @@ def train(
         print(describe(settings))
         return
     print(f"{settings.name}: {settings.method} on {settings.model.path}, seed {settings.seed}")
+    from gasp_rl.engines.factory import processes
     from gasp_rl.methods.loop import train as run
+    from gasp_rl.planning.plan import unshared
+
+    if warning := unshared(settings, processes()):
+        print(f"note: {warning}")
 
     path = run(settings, dir, _text_of(recipe), open_console())
     print(f"run: {path}")

@@ -192,6 +192,17 @@ def beside_plan(config: Config, metrics: Metrics) -> str | None:
     return f"memory peak {_size(measured)}, planned {_size(planned)} ({ratio:.2f} of it)"
 
 
+def unshared(config: Config, processes: int) -> str | None:
+    """A warning where a recipe made for several devices runs in one process; else none."""
+    devices = config.plan.devices
+    if config.engine.name != "local" or devices == 1 or processes > 1:
+        return None
+    return (
+        f"this recipe is planned for {devices} devices, and one process trains on one: begin it with "
+        f"torchrun --nproc-per-node {devices} -m gasp_rl.cli train ..."
+    )
+
+
 def _device_here(config: Config) -> Device:
     found = [] if config.engine.device == "cpu" else gpus()
     if not found:

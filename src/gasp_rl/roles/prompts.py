@@ -6,7 +6,7 @@ it makes can hold a goalpost, which is of another type.
 
 import shutil
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,8 +21,48 @@ from gasp_rl.types import Axis, Example, Stage
 FILE = "prompts.toml"
 """Name of the template file that a model folder may hold."""
 
+_FORMAT = {
+    "example": "f($input) == $output",
+    "raw_example": "Input:\n$input\nOutput:\n$output",
+    "reference": "$program",
+}
+"""How pairs and reference programs are written where a file does not say it. `raw_example` is for
+tests that are no arguments of a call: those of questions on stdin, or with a given class."""
+
 _STUDENT = ("induction", "deduction", "abduction")
 _TEACHER = ("lemma_io", "lemma_f", "lift_io", "lift_f")
+
+_OWN = {"form", "program_form", "inputs"}
+_REAL = {"statement", "starter"}
+_LEMMA = {"message", "examples", *_OWN}
+_GIVEN = {"message", "program", "examples", *_OWN}
+_FIELDS = {
+    "format": {
+        "example": {"input", "output"},
+        "raw_example": {"input", "output"},
+        "reference": {"message", "program", "examples"},
+    },
+    "student": {
+        "induction": {"message", "examples"},
+        "deduction": {"program", "input"},
+        "abduction": {"program", "output"},
+        "program": _REAL,
+        "method": _REAL,
+    },
+    "teacher": {
+        "lemma_io": _LEMMA,
+        "lemma_f": _LEMMA,
+        "lift_io": _GIVEN,
+        "lift_f": _GIVEN,
+        "propose_deduction": {"references", *_OWN},
+        "propose_abduction": {"references", *_OWN},
+        "propose_induction": _GIVEN,
+        "composite": {"helpers", *_OWN},
+        "form": {"inputs"},
+        "program_form": set[str](),
+    },
+}
+"""Which fields the templates of each section may hold."""
 
 
 Fields = Mapping[str, str | Sequence[Example]]
@@ -37,7 +77,8 @@ class PromptBook:
     student_templates: Mapping[str, str]
     teacher_templates: Mapping[str, str]
     example: str
-    reference: str = "$program"
+    raw_example: str = _FORMAT["raw_example"]
+    reference: str = _FORMAT["reference"]
     identity: Induction | None = None
 
     def student(self, task: Task) -> str:
@@ -63,8 +104,9 @@ class PromptBook:
         statement = goalpost.statement
         if goalpost.starter_code:
             statement = f"{statement}\n\n{goalpost.starter_code}"
-        fields: Fields = {"message": statement, "examples": goalpost.shown}
-        return self._teacher(f"lemma_{axis}", fields, inputs)
+        raw = goalpost.form in (Form.STDIN, Form.METHOD)
+        shown = self._examples(goalpost.shown, self.raw_example if raw else self.example)
+        return self._teacher(f"lemma_{axis}", {"message": statement, "examples": shown}, inputs)
 
     def lift(self, lemma: Induction, axis: Axis, inputs: int) -> str:
         """Ask the teacher for a harder variant of an accepted lemma, of which alone it knows."""
@@ -124,14 +166,16 @@ class PromptBook:
 
     def _fill(self, template: str, fields: Fields) -> str:
         texts = {
-            name: value if isinstance(value, str) else self._examples(value)
+            name: value if isinstance(value, str) else self._examples(value, self.example)
             for name, value in fields.items()
         }
         return Template(template).substitute(texts)
 
-    def _examples(self, examples: Sequence[Example]) -> str:
-        template = Template(self.example)
-        return "\n".join(template.substitute(input=e.input, output=e.output) for e in examples)
+    @staticmethod
+    def _examples(examples: Sequence[Example], form: str) -> str:
+        template = Template(form)
+        pairs = [(e.input.rstrip("\n"), e.output.rstrip("\n")) for e in examples]
+        return "\n".join(template.substitute(input=i, output=o) for i, o in pairs)
 
 
 def load_prompts(model_folder: Path | None = None) -> PromptBook:
@@ -156,23 +200,52 @@ def parse_prompts(text: str, origin: str) -> PromptBook:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{origin}: not valid TOML: {error}") from None
-    student, teacher = tree.get("student", {}), tree.get("teacher", {})
+    student, teacher = _section(tree, "student", origin), _section(tree, "teacher", origin)
     needed = [("student", student, _STUDENT), ("teacher", teacher, _TEACHER)]
     for section, templates, names in needed:
         for name in names:
             if not isinstance(templates.get(name), str):
                 raise DataError(f"{origin}: no template {name!r} in [{section}]")
-    for name, template in (*student.items(), *teacher.items()):
-        if not Template(template).is_valid():
-            raise DataError(f"{origin}: template {name!r} holds a $ that names no field; write $$")
+    form = {**_FORMAT, **_section(tree, "format", origin)}
+    for section, templates in (("format", form), ("student", student), ("teacher", teacher)):
+        for name, template in templates.items():
+            _require_known_fields(
+                template, _FIELDS[section].get(name), f"{origin}: [{section}] {name}"
+            )
     return PromptBook(
         version=str(tree.get("version", origin)),
         student_templates={k: v.removeprefix("\n") for k, v in student.items()},
         teacher_templates={k: v.removeprefix("\n") for k, v in teacher.items()},
-        example=str(tree.get("format", {}).get("example", "f($input) == $output")),
-        reference=str(tree.get("format", {}).get("reference", "$program")),
+        example=form["example"],
+        raw_example=form["raw_example"],
+        reference=form["reference"],
         identity=_identity(tree["identity"], origin) if "identity" in tree else None,
     )
+
+
+def _section(tree: Mapping[str, Any], name: str, origin: str) -> Mapping[str, Any]:
+    section = tree.get(name, {})
+    if not isinstance(section, dict):
+        raise DataError(f"{origin}: {name} is no section; write [{name}]")
+    return section
+
+
+def _require_known_fields(template: Any, fields: Set[str] | None, where: str) -> None:
+    """fields: those that it may hold; None for a template that this package does not know."""
+    if not isinstance(template, str):
+        raise DataError(f"{where} is no text")
+    if not Template(template).is_valid():
+        raise DataError(f"{where}: holds a $ that names no field; write $$")
+    unknown = [
+        f"${name}"
+        for name in Template(template).get_identifiers()
+        if name not in (fields or {name})
+    ]
+    if unknown:
+        known = ", ".join(f"${name}" for name in sorted(fields or ())) or "none"
+        raise DataError(
+            f"{where}: {', '.join(unknown)} names no field; its fields are {known}; a plain $ is $$"
+        )
 
 
 def _identity(section: Mapping[str, Any], origin: str) -> Induction:
