@@ -155,7 +155,7 @@ def test_rescoring_under_another_rule_leaves_no_verdict_of_the_old_one(tmp_path:
         (["model"], "say on which sets"),
         (["model", "--rescore", "--on", "FILE"], "give one of: a model"),
         (["--on", "FILE"], "give one of: a model"),
-        (["nowhere", "--on", "FILE"], "neither a URL nor a model folder"),
+        (["nowhere", "--on", "FILE"], "no model folder here"),
         (["nowhere", "--on", "FILE", "--style", "odd"], "--style odd: write one of chat"),
         (["nowhere", "--on", "FILE", "--stdin-grader", "odd"], "write real or lcb_compat"),
         (["nowhere", "--on", "FILE", "--difficulty", "odd"], "no question is left"),

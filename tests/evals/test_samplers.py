@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gasp_rl.config import EngineConfig, SandboxConfig
-from gasp_rl.errors import ConfigError
+from gasp_rl.errors import ConfigError, DataError
 from gasp_rl.evals.models import ModelOptions, ModelPolicy, open_sampler
 from gasp_rl.evals.prompts import Message, Style, load_prompter
 from gasp_rl.evals.sampler import Ask, EngineSampler, Sampling, chat_encoder
@@ -98,7 +98,7 @@ def test_chat_template_of_the_folder_is_used(
 
 def test_a_model_without_a_folder_is_one_sentence(tmp_path: Path) -> None:
     with (
-        pytest.raises(ConfigError, match="neither a URL nor a model folder"),
+        pytest.raises(DataError, match="no model folder here"),
         open_sampler(str(tmp_path), ModelOptions()),
     ):
         pass

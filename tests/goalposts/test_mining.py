@@ -14,6 +14,7 @@ from gasp_rl.evals.passk import upper_bound
 from gasp_rl.goalposts.commands import stage_of
 from gasp_rl.goalposts.file import GoalpostFile, read_goalposts, write_goalposts
 from gasp_rl.goalposts.mining import Draw, DrawLog, Mined, Stage, mine, rounds, shard
+from gasp_rl.problems.schema import load_questions
 from gasp_rl.rng import rng
 from gasp_rl.tasks.question import Form, Question
 from gasp_rl.types import Example
@@ -178,6 +179,7 @@ def test_goalposts_file_round_trip_and_tampering(tmp_path: Path) -> None:
     content = GoalpostFile(mined.goalposts, {"seed": 0, "sets": ["synthetic"]})
     write_goalposts(path, content)
     assert read_goalposts(path) == content
+    assert load_questions(path).questions == tuple(g.question for g in mined.goalposts)
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(DataError, match="header says 5 goalposts, the file holds 4"):

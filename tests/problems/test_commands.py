@@ -32,6 +32,7 @@ def test_sets_names_every_set_with_its_window() -> None:
     _, out = gasp("problems", "sets")
     assert "lcb-v5 (release_v5, from 2024-08-01): livecodebench or " in out
     assert "humaneval+" in out
+    assert "miniature:test, " in out
 
 
 def test_show_counts_what_is_there_and_what_was_left_out(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from gasp_rl.config import EngineConfig
-from gasp_rl.errors import ConfigError, MissingExtraError
+from gasp_rl.errors import MissingExtraError
 from gasp_rl.evals.judge import Grading, judge
 from gasp_rl.evals.prompts import OwnPrompter, Prompter
 from gasp_rl.evals.sampler import Ask, EngineSampler, Reply, Sampler, Sampling, chat_encoder
-from gasp_rl.problems.embedded import embedded_model, is_embedded
+from gasp_rl.problems.embedded import find_model
 from gasp_rl.rng import seed_for
 from gasp_rl.sandbox import Sandbox
 from gasp_rl.tasks.question import Question
@@ -49,12 +48,7 @@ def open_sampler(model: str, options: ModelOptions) -> Iterator[Sampler]:
         finally:
             endpoint.close()
         return
-    folder = embedded_model(model) if is_embedded(model) else Path(model)
-    if not (folder / "config.json").is_file():
-        raise ConfigError(
-            f"{model}: neither a URL nor a model folder (no config.json in it); a model is read from "
-            "disk, nothing is downloaded"
-        )
+    folder = find_model(model)
     try:
         from gasp_rl.engines.local import LocalEngine
     except ImportError:

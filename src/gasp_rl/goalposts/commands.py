@@ -39,7 +39,10 @@ def mount(app: typer.Typer) -> None:
 def mine_goalposts(
     stage: Annotated[
         list[str],
-        typer.Option(help="name=MODEL[,MODEL...][@SAMPLES]: one filter; repeat for more."),
+        typer.Option(
+            help="A filter, name=MODEL or name=A,B; repeat for more. name=MODEL@1000 takes 1000 "
+            "samples in place of -n."
+        ),
     ],
     questions: QuestionOptions,
     asking: AskingOptions,

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from gasp_rl.errors import DataError
 from gasp_rl.goalposts.file import Goalpost, GoalpostFile, read_goalposts
 from gasp_rl.problems.embedded import (
     GOALPOSTS,
     data_folder,
-    embedded_model,
+    find_model,
     is_embedded,
     split_file,
 )
@@ -33,13 +32,7 @@ def model_folder(name: str) -> Path:
 
             write_random_model(folder)
         return folder
-    folder = embedded_model(name) if is_embedded(name) else Path(name)
-    if not (folder / "config.json").is_file():
-        raise DataError(
-            f"{name}: no model folder here (no config.json); a model is read from disk, nothing is "
-            "downloaded"
-        )
-    return folder
+    return find_model(name)
 
 
 def questions(name: str, split: str) -> list[Question]:

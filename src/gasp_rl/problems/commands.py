@@ -30,11 +30,14 @@ def mount(app: typer.Typer) -> None:
 
 def sets() -> None:
     """List the sets that are known by name, and where their files are looked for."""
+    from gasp_rl.problems.embedded import GOALPOSTS, SPLITS, embedded_worlds
     from gasp_rl.problems.load import SETS
 
     for name, known in SETS.items():
         window = f" ({known.selection})" if str(known.selection) != "all" else ""
         print(f"{name}{window}: {' or '.join(known.places)}")
+    for world in embedded_worlds():
+        print(f"{', '.join(f'{world}:{split}' for split in (*SPLITS, GOALPOSTS))}: ships with gasp")
 
 
 def show(

@@ -7,6 +7,8 @@ from gasp_rl.errors import DataError
 
 SPLITS = ("train", "validation", "test", "candidates", "common")
 GOALPOSTS = "goalposts"
+RUN_FILE = "run.db"
+"""Marks the folder of a run, which has a `config.json` as a model has."""
 
 LONGEST_PROMPT = 100
 """Tokens that no prompt of an embedded world exceeds, the teacher's included."""
@@ -25,6 +27,29 @@ def is_embedded(name: str) -> bool:
 def embedded_model(name: str) -> Path:
     """The model folder of an embedded world."""
     return data_folder() / name / "model"
+
+
+def embedded_worlds() -> list[str]:
+    """Names of the worlds that ship."""
+    return sorted(folder.name for folder in data_folder().iterdir() if folder.is_dir())
+
+
+def find_model(name: str) -> Path:
+    """The model folder of an embedded world, or the folder of that path.
+
+    Raises `DataError` when it is no model folder; of a run it says where its checkpoints lie.
+    """
+    folder = embedded_model(name) if is_embedded(name) else Path(name)
+    if (folder / RUN_FILE).is_file():
+        found = sorted(str(path) for path in folder.glob("checkpoints/step_*"))
+        having = f"those are models: {', '.join(found)}" if found else "it has none yet"
+        raise DataError(f"{name}: a run, not a model; name one of its checkpoints ({having})")
+    if not (folder / "config.json").is_file():
+        raise DataError(
+            f"{name}: no model folder here (no config.json); a model is read from disk, nothing is "
+            "downloaded"
+        )
+    return folder
 
 
 def split_file(name: str, split: str) -> Path:

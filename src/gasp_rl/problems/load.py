@@ -168,7 +168,8 @@ def load_set(spec: str, source: Source, narrow: Selection | None = None) -> Ques
         raise DataError(f"{name}: a file of questions is named .jsonl or .jsonl.gz")
     else:
         raise DataError(
-            f"no set named {name!r}; known: {', '.join(SETS)}, or a .jsonl file of our own format"
+            f"no set named {name!r}; known: {', '.join(SETS)}, sets of an embedded world such as "
+            "miniature:test, or a .jsonl file of our own format"
         )
     questions = selection.apply(loaded.questions)
     place_in_words = name if split else str(path)  # where a package lies says nothing

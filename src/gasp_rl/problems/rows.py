@@ -126,11 +126,12 @@ class Loaded:
 
 def collect(
     path: Path,
-    parse: Callable[[Row], Question | Skipped],
+    parse: Callable[[Row], Question | Skipped | None],
     skip_broken: bool = False,
 ) -> Loaded:
     """Parse every row of a file. Two rows with one id are an error.
 
+    parse:       None is a row that is there for another reason than to hold a question.
     skip_broken: leave a row that raises `DataError` out, counted under "broken row", instead of
                  stopping at it. A file that cannot be read at all is an error either way.
     """
@@ -147,7 +148,7 @@ def collect(
             parsed = Skipped(str(error), "broken row")
         if isinstance(parsed, Skipped):
             skipped.append(parsed)
-        else:
+        elif parsed is not None:
             questions[parsed.id] = parsed
     return Loaded(tuple(questions.values()), tuple(skipped))
 

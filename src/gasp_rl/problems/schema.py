@@ -33,8 +33,16 @@ _DEFAULTS = {
 
 
 def load_questions(path: Path, skip_broken: bool = False) -> Loaded:
-    """Questions of a .jsonl or .jsonl.gz file in our own format."""
-    return collect(path, question_of_row, skip_broken)
+    """Questions of a .jsonl or .jsonl.gz file in our own format, be they goalposts or not: of a
+    goalposts file the header and the counts of samples are passed over."""
+    return collect(path, _question_of_goalpost, skip_broken)
+
+
+def _question_of_goalpost(row: Row) -> Question | None:
+    if "goalposts" in row.fields and "schema" not in row.fields:
+        return None
+    fields_ = {name: value for name, value in row.fields.items() if name != "draws"}
+    return question_of_row(Row(row.where, fields_))
 
 
 def write_questions(path: Path, questions: Iterable[Question]) -> None:
