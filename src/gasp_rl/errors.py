@@ -51,7 +51,9 @@ class MissingExtraError(GaspError, ImportError):
     """An optional dependency is not installed; the message holds the exact install line."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        super().__init__(
-            f'{needed_for} needs an extra: pip install "gasp-rl[{extra}]" '
-            f'(in a clone: pip install -e ".[{extra}]")'
-        )
+        super().__init__(f"{needed_for} needs an extra: {install_line(extra)}")
+
+
+def install_line(extra: str) -> str:
+    """How an extra is installed, from an index and in a clone."""
+    return f'pip install "gasp-rl[{extra}]" (in a clone: pip install -e ".[{extra}]")'

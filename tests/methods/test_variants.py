@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gasp_rl.config import Config
 from gasp_rl.engines.scripted import ScriptedEngine
+from gasp_rl.errors import DataError
 from gasp_rl.methods import loop
 from gasp_rl.methods.session import load_goalposts, load_guides, load_pool
 from gasp_rl.problems.schema import write_questions
@@ -91,6 +94,8 @@ def test_real_data_comes_after_self_play_and_holds_no_goalpost(
     config = with_keys(config, rlvr={"questions": 25})
     real = load_pool(config, without=load_goalposts(config))
     assert [q.question.id for q in real] == [f"h{i}" for i in range(5, 30)]
+    with pytest.raises(DataError, match="all of its 30 questions are goalposts"):
+        load_pool(config, without=[question(i) for i in range(30)])
     engine = ScriptedEngine(write)
     run = loop.train(config, tmp_path / "run", engine=engine)
     attempts = 25 * config.rlvr.attempts

@@ -42,3 +42,18 @@ def test_questions_of_one_kind_have_one_table() -> None:
         "|---|"
     )
     assert "depth, given" not in comparison_view(comparison)
+
+
+def test_without_test_or_validation_questions_the_goalposts_stand_alone() -> None:
+    comparison = Comparison(
+        base=measured("base", [], [0, 0]),
+        trained=measured("trained", [], [0, 3]),
+        labels=[],
+        tags=[],
+        samples=20,
+        validated=False,
+    )
+    text = comparison_view(comparison)
+    assert "|" not in text
+    assert "Both at temperature 1.0: there are no validation questions" in text
+    assert "trained: 1 of 2" in text

@@ -14,7 +14,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
-from gasp_rl.errors import ConfigError, EngineError, MissingExtraError
+from gasp_rl.errors import ConfigError, EngineError, MissingExtraError, install_line
 
 Result = TypeVar("Result")
 
@@ -151,7 +151,7 @@ def mismatch(server: str, version: str) -> str | None:
         why = "is older than the hosted service"
     else:
         return None
-    return f'tinker {version} {why}; pip install "gasp-rl[{extra}]"'
+    return f"tinker {version} {why}; {install_line(extra)}"
 
 
 def _in_thread(ask: Callable[[], Result]) -> "Future[Result]":

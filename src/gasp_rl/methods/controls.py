@@ -51,7 +51,9 @@ class Measured:
 class Comparison:
     """Trained policy against its base, with the samples behind it.
 
-    labels, tags: of each test question: its difficulty, and what else tells questions apart.
+    labels, tags: of each test question: its difficulty, and what else tells questions apart. Runs on
+                  questions of one's own have no test questions here.
+    validated:    whether there were validation questions to choose temperatures by.
     """
 
     base: Measured
@@ -59,6 +61,7 @@ class Comparison:
     labels: Sequence[str]
     tags: Sequence[str]
     samples: int
+    validated: bool = True
 
     def groups(self, k: int) -> list[GroupResult]:
         """pass@k by label."""
@@ -101,6 +104,7 @@ def compare_with_base(path: Path, progress: Progress, samples: int | None = None
         labels=[q.difficulty for q in test],
         tags=[", ".join(q.tags) for q in test],
         samples=n,
+        validated=bool(session.validation),
     )
 
 
@@ -123,9 +127,9 @@ def _measure(
         max_tokens=config.student.sampling.max_tokens,
     )
     seed = seed_for(config.seed, 0, "controls")
-    progress.say(f"{name}: choosing the temperature on validation questions")
     validation = _some_of_each(session.validation, VALIDATION_PER_LABEL)
     if validation:
+        progress.say(f"{name}: choosing the temperature on validation questions")
         policy = best_temperature(
             policy, config.eval.temperatures, validation, VALIDATION_SAMPLES, 20, seed
         )
@@ -138,8 +142,10 @@ def measure_at(
     """Sample the test questions and the session's goalposts at the policy's temperature."""
     seed = seed_for(session.config.seed, 0, "controls")
     name, temperature = policy.name, policy.temperature
-    progress.say(f"{name}: {n} samples of {len(test)} test questions at {temperature}")
-    rates = policy.pass_rates(test, n, seed) if test else []
+    rates: list[PassRate] = []
+    if test:
+        progress.say(f"{name}: {n} samples of {len(test)} test questions at {temperature}")
+        rates = policy.pass_rates(test, n, seed)
     progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
     groups = policy.attempts(session.goalposts, n, seed_for(seed, 0, "goalposts"))
     return Measured(

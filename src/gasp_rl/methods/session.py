@@ -188,7 +188,13 @@ def load_pool(config: Config, without: Sequence[Question] = ()) -> list[Training
 def _real_questions(name: str, without: Sequence[Question]) -> list[Question]:
     """The questions of a set, of an embedded world those to train on, but for `without`."""
     kept_out = {q.key for q in without}
-    found = [q for q in assets.questions(name, "train") if q.key not in kept_out]
+    everything = assets.questions(name, "train")
+    found = [q for q in everything if q.key not in kept_out]
+    if everything and not found:
+        raise DataError(
+            f"data.pool={name}: all of its {len(everything)} questions are goalposts, which are not "
+            "trained on; name others"
+        )
     if not found:
         raise DataError(f"{name}: no questions in it to train on")
     return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from gasp_rl import __version__
+from gasp_rl.errors import install_line
 from gasp_rl.planning.machine import gpus, host_memory
 from gasp_rl.problems.embedded import embedded_model
 from gasp_rl.problems.load import DATA_VARIABLE, SETS
@@ -141,7 +142,7 @@ def _extra(name: str, requirements: Sequence[str]) -> Finding:
             missing.append(requirement)
     if not missing:
         return Finding(f"extra {name}", "ok", ", ".join(here))
-    remedy = f'missing {", ".join(missing)}: pip install "{DISTRIBUTION}[{name}]"'
+    remedy = f"missing {', '.join(missing)}: {install_line(name)}"
     return Finding(f"extra {name}", "note", "; ".join([*here, remedy]))
 
 
@@ -181,7 +182,7 @@ def _torch() -> Finding:
     try:
         installed = metadata.version("torch")
     except metadata.PackageNotFoundError:
-        return Finding("torch", "note", 'not installed: pip install "gasp-rl[train]" to train')
+        return Finding("torch", "note", f"not installed; to train: {install_line('train')}")
     try:
         done = subprocess.run(
             [sys.executable, "-c", TORCH],

@@ -28,6 +28,9 @@ class ComparedPolicies(Protocol):
     @property
     def samples(self) -> int: ...
 
+    @property
+    def validated(self) -> bool: ...
+
     def groups(self, k: int) -> list[GroupResult]: ...
 
     def tagged(self, k: int) -> dict[str, list[GroupResult]]: ...
@@ -35,15 +38,29 @@ class ComparedPolicies(Protocol):
 
 def comparison_view(comparison: ComparedPolicies) -> str:
     """Text for a terminal, a log or a Markdown file."""
-    base, trained = comparison.base, comparison.trained
     k = min(20, comparison.samples)
     ones, twenties = comparison.groups(1), comparison.groups(k)
     lines = [
         "",
         f"{comparison.samples} samples of each question; 95% intervals over questions.",
-        f"Base at its best validation temperature ({base.temperature}), "
-        f"trained at its own ({trained.temperature}).",
-        "",
+        _temperatures(comparison),
+    ]
+    lines += ["", *_depth_lines(ones, twenties, k)] if ones else []
+    for tag, groups in comparison.tagged(k).items():
+        lines += ["", *_tag_lines(tag, groups, k)]
+    lines += ["", *_goalpost_lines(comparison), "", *_sentences(twenties, k)]
+    return "\n".join(lines)
+
+
+def _temperatures(comparison: ComparedPolicies) -> str:
+    base, trained = comparison.base.temperature, comparison.trained.temperature
+    if not comparison.validated:
+        return f"Both at temperature {base}: there are no validation questions to choose one by."
+    return f"Base at its best validation temperature ({base}), trained at its own ({trained})."
+
+
+def _depth_lines(ones: list[GroupResult], twenties: list[GroupResult], k: int) -> list[str]:
+    lines = [
         f"| depth | pass@1 base | pass@1 trained | pass@{k} base | pass@{k} trained |"
         f" change in pass@{k} |",
         "|---|---|---|---|---|---|",
@@ -55,10 +72,7 @@ def comparison_view(comparison: ComparedPolicies) -> str:
             f"{twenty.base.value:.3f} | {twenty.trained.value:.3f} | "
             f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] |"
         )
-    for tag, groups in comparison.tagged(k).items():
-        lines += ["", *_tag_lines(tag, groups, k)]
-    lines += ["", *_goalpost_lines(comparison), "", *_sentences(twenties, k)]
-    return "\n".join(lines)
+    return lines
 
 
 def _tag_lines(tag: str, groups: list[GroupResult], k: int) -> list[str]:
