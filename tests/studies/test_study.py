@@ -18,7 +18,7 @@ from gasp_rl.config import load_config
 from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.store.folder import holder_of
 from gasp_rl.store.reader import RunReader
-from gasp_rl.studies.measure import choose
+from gasp_rl.studies.measure import candidates, choose
 from gasp_rl.studies.measured import read_measured
 from gasp_rl.studies.report import write_study_report
 from gasp_rl.studies.results import gather
@@ -177,6 +177,16 @@ def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
     assert "One seed" not in text
     assert "**Too few seeds of gasp** to tell how far seeds spread" in text
     tree = json.loads((folder / "report.json").read_text())
+    with (
+        RunReader.open(folder / "runs" / "gasp-s0") as first,
+        RunReader.open(folder / "runs" / "gasp-s1") as second,
+    ):
+        written = [sum(r.count for r in reader.funnel()) for reader in (first, second)]
+    funnel = [row for row in tree["funnel"] if row["arm"] == "gasp"]
+    assert sum(row["written"] for row in funnel) == fmean(written) > 0
+    assert all(sum(row["shares"].values()) == pytest.approx(1) for row in funnel)
+    assert "## What became of proposals" in text
+    assert re.search(r"\| gasp \| \d\.\d{3} \+- \d\.\d{3} \|", text)
     rows = {row["arm"]: row for row in tree["selections"]["last"]["arms"]}
     counts = []
     for run in ("base-s0", "base-s1"):
@@ -265,6 +275,13 @@ def test_killed_in_the_middle_it_resumes_to_the_same_end_beside_an_arm_that_fail
     text = (tmp_path / "report.md").read_text()
     assert "1 of 2 runs are measured, without nowhere-s0 (failed)" in text
     assert "**One seed alone of every trained arm**" in text
+
+
+def test_a_checkpoint_of_a_stop_is_no_candidate_and_the_last_one_is() -> None:
+    saved = {step: Path(str(step)) for step in (4, 5, 8, 10)}
+    assert set(candidates(saved, 4)) == {4, 8, 10}
+    assert set(candidates(saved, 0)) == {10}
+    assert candidates({}, 4) == {}
 
 
 def test_a_goalpost_is_kept_when_two_trials_in_a_row_solve_it() -> None:

@@ -46,7 +46,8 @@ class StoreConfig(Section):
     checkpoint_every: int = Field(50, ge=0)
     """Save weights and optimiser after each this many steps; 0: only at the end."""
     keep_last: int = Field(2, ge=1)
-    """Checkpoints kept besides the best one (by validation pass@1, where trials measure it)."""
+    """Checkpoints kept besides the best one (by validation pass@1, where trials measure it; a trial
+    samples just before its step's update, so a checkpoint's score is that of one update earlier)."""
     keep_every: int = Field(0, ge=0)
     """Also keep the checkpoint of each step that this divides; 0: none."""
     keep_rollouts: bool = True

@@ -106,8 +106,8 @@ def _learning(curves: Curves, palette: Palette) -> "Figure | None":
         palette,
         {
             "validation pass@1": lambda run: run.validation,
-            "mean reward of proposals": lambda run: run.teacher,
-            "pass rate of trained rollouts": lambda run: run.student,
+            "reward of proposals, mean over stages": lambda run: run.teacher,
+            "pass rate of trained rollouts, mean over kinds": lambda run: run.student,
         },
     )
 
@@ -119,7 +119,7 @@ def _curriculum(curves: Curves, palette: Palette) -> "Figure | None":
         palette,
         {
             "accepted share of proposals": lambda run: run.acceptance,
-            "statements in an accepted program": lambda run: run.depth,
+            "statements in an accepted program, mean over stages": lambda run: run.depth,
             "share of rare families in them": lambda run: run.rare,
         },
     )

@@ -31,7 +31,10 @@ def measure_run(path: Path, run: Run, study: Study, progress: Progress) -> Measu
     config = run.config
     with RunStore.open(path) as store, open_session(config) as session:
         store.add_goalposts(goalpost_records(session))
-        weights = {point.step: point.checkpoint for point in store.resume_points()}
+        weights = candidates(
+            {point.step: point.checkpoint for point in store.resume_points()},
+            config.store.checkpoint_every,
+        )
         name = "trained" if weights else "base"
         for step in sorted(weights) or [0]:
             for temperature in config.eval.temperatures:
@@ -47,6 +50,19 @@ def measure_run(path: Path, run: Run, study: Study, progress: Progress) -> Measu
                 commit_measured(store, session, test, measured, shown.step)
         tags = {question.id: ", ".join(question.tags) for question in test}
         return collect(store.reader, run, coverage(study, config), chosen, tags)
+
+
+def candidates(checkpoints: Mapping[int, Path], every: int) -> dict[int, Path]:
+    """The checkpoints to choose from, by step: those that an unbroken run has kept too.
+
+    A run that was asked to stop saved one more, which must not give it one more choice.
+    """
+    last = max(checkpoints, default=0)
+    return {
+        step: path
+        for step, path in checkpoints.items()
+        if step == last or (every and step % every == 0)
+    }
 
 
 def choose(

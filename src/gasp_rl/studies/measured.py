@@ -6,7 +6,7 @@ counts and curves, kept beside them in `measured/RUN.json`. A study's folder tha
 continued on another machine, and its figures drawn again from what was published.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class MeasuredRun:
     counts:    of each shown policy, in the order of `questions` and `goalposts`.
     reached:   goalposts with a right sample in any trial during training.
     series:    curves over the run's cost.
+    funnel:    proposals by stage and by what became of them; empty in files of older versions.
     """
 
     arm: str
@@ -71,6 +72,7 @@ class MeasuredRun:
     counts: tuple[Counts, ...]
     reached: tuple[str, ...]
     series: RunSeries
+    funnel: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def of(self, selection: Selection) -> Counts:
         """Counts of the policy that a selection shows."""
@@ -158,7 +160,17 @@ def collect(
         ),
         reached=tuple(goalpost for goalpost in tried if goalpost in reached),
         series=read_series(reader, list(tried)),
+        funnel=read_funnel(reader),
     )
+
+
+def read_funnel(reader: RunReader) -> dict[str, dict[str, int]]:
+    """Proposals of the whole run: stage to verdict to count."""
+    funnel: dict[str, dict[str, int]] = {}
+    for row in reader.funnel():
+        of_stage = funnel.setdefault(row.stage, {})
+        of_stage[row.verdict] = of_stage.get(row.verdict, 0) + row.count
+    return funnel
 
 
 def _is_config(written: dict[str, Any], config: Config) -> bool:

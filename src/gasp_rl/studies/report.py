@@ -14,13 +14,16 @@ from gasp_rl.studies.results import Results, gather
 from gasp_rl.studies.schedule import states
 from gasp_rl.studies.study import Plan, Selection
 from gasp_rl.studies.tables import (
+    VERDICTS,
     ArmRow,
     Contrast,
     DriftRow,
+    FunnelRow,
     SplitRow,
     arm_rows,
     contrasts,
     drift_rows,
+    funnel_rows,
     split_rows,
 )
 
@@ -110,7 +113,7 @@ def _body(results: Results, tables: Tables) -> list[str]:
         groups = list(results.groups())
         heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
         cells = [
-            [row.arm, *(f"{row.scores[g, k].value:.3f}" for g in groups for k in results.ks())]
+            [row.arm, *(_mean_cell(row, (g, k)) for g in groups for k in results.ks())]
             for row in rows
         ]
         parts.append(_table(heads, cells))
@@ -123,6 +126,8 @@ def _body(results: Results, tables: Tables) -> list[str]:
             parts += [f"### pass@{k}, split by what a statement leaves open", _split_table(splits)]
         if differences:
             parts += ["### Paired differences", _difference_table(differences)]
+    if funnels := funnel_rows(results):
+        parts += ["## What became of proposals", _FUNNEL, _funnel_table(funnels)]
     if drift := drift_rows(results):
         parts += ["## What was accepted", _DRIFT, _drift_table(drift)]
     return parts
@@ -136,18 +141,29 @@ _TITLES: dict[Selection, str] = {
 
 _HOW = (
     "Test questions and goalposts, {samples} samples of each, every policy at its best validation "
-    "temperature. Goalposts: solved in fresh samples of the shown checkpoint, by each seed and by "
-    "any; in trials: solved at any trial during training, and at two in a row. Costs are means over "
-    "seeds, evaluations not counted."
+    "temperature; mean and standard deviation over seeds. Goalposts: solved in fresh samples of the "
+    "shown checkpoint, by each seed and by any; in trials: solved at any trial during training, and at "
+    "two in a row. Costs are means over seeds, evaluations not counted."
 )
 
+
+_FUNNEL = (
+    "Percent of the proposals of each stage that fell for each reason, in the order of the checks, "
+    "and that were accepted; means over seeds."
+)
 
 _DRIFT = (
     "First and last tenth of each run, means over seeds: accepted among written proposals, "
-    "statements of accepted programs, the share of their steps that are of families rare in the "
-    "base's corpus and common in the goalposts, and the dissimilarity of a step's accepted tasks "
-    "to those before."
+    "statements of accepted programs (of each step the mean over stages), the share of their steps "
+    "that are of families rare in the base's corpus and common in the goalposts, and the dissimilarity "
+    "of a step's accepted tasks to those before."
 )
+
+
+def _mean_cell(row: ArmRow, column: tuple[str, int]) -> str:
+    """As the paper writes it: mean, and where there are several seeds their standard deviation."""
+    mean, deviation = row.scores[column].value, row.deviations[column]
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} +- {deviation:.3f}"
 
 
 def _split_table(rows: Sequence[SplitRow]) -> str:
@@ -161,6 +177,20 @@ def _split_table(rows: Sequence[SplitRow]) -> str:
         for row in rows
     ]
     return _table(["questions", "arm", *labels], cells)
+
+
+def _funnel_table(rows: Sequence[FunnelRow]) -> str:
+    verdicts = [v for v in VERDICTS if any(v in row.shares for row in rows)]
+    cells = [
+        [
+            row.arm,
+            row.stage,
+            f"{row.written:,.0f}",
+            *(f"{100 * row.shares.get(v, 0.0):.1f}" for v in verdicts),
+        ]
+        for row in rows
+    ]
+    return _table(["arm", "stage", "written", *verdicts], cells)
 
 
 def _drift_table(rows: Sequence[DriftRow]) -> str:
@@ -218,17 +248,19 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _paper_table(results: Results) -> str:
     """The same systems in the paper, None of them when the study has other ones."""
     rows = [
-        [arm, paper.pass_at_1, paper.pass_at_20, paper.goalposts, paper.union]
+        [arm, p.by_pass_1, p.by_pass_20, p.goalposts, p.union, p.greedy]
         for arm in results.arms
-        if (paper := PAPER.get(arm))
+        if (p := PAPER.get(arm))
     ]
     if not rows:
         return ""
-    heads = ["arm", "pass@1, %", "pass@20, %", "goalposts for each seed", "union"]
+    heads = ["arm", "pass@1 / pass@20, chosen by pass@1", "chosen by pass@20"]
+    heads += ["goalposts for each seed", "union", "greedy pass@1 LCB v5 / HumanEval+ / MBPP+"]
     return (
         "## The same systems in the paper\n\nLiveCodeBench v5 with Qwen2.5-Coder-7B, 146 goalposts "
-        "(arXiv 2603.15957): another model and other questions, so that directions can be compared "
-        "and figures cannot.\n\n" + _table(heads, rows)
+        "(arXiv 2603.15957), percent, mean +- standard deviation of three seeds: another model and "
+        "other questions, so that directions can be compared and figures cannot.\n\n"
+        + _table(heads, rows)
     )
 
 
@@ -240,9 +272,14 @@ def _json(results: Results, tables: Tables) -> dict[str, Any]:
             selection: {
                 "arms": [
                     {
-                        **asdict(row),
+                        **{k: v for k, v in asdict(row).items() if k != "deviations"},
                         "scores": [
-                            {"group": group, "k": k, **asdict(estimate)}
+                            {
+                                "group": group,
+                                "k": k,
+                                "deviation": row.deviations[group, k],
+                                **asdict(estimate),
+                            }
                             for (group, k), estimate in row.scores.items()
                         ],
                     }
@@ -252,6 +289,7 @@ def _json(results: Results, tables: Tables) -> dict[str, Any]:
             }
             for selection, (rows, differences) in tables.items()
         },
+        "funnel": [asdict(row) for row in funnel_rows(results)],
         "drift": [asdict(row) for row in drift_rows(results)],
         "curves": {arm: [asdict(r.series) for r in results.of(arm)] for arm in results.arms},
     }

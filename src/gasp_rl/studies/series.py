@@ -36,11 +36,13 @@ class RunSeries:
 
     validation:    pass@1 on validation questions at each trial, before that step's updates.
     acceptance:    accepted among written proposals of each step.
-    depth:         mean size of the accepted programs of each step, in statements.
+    depth:         mean size of the accepted programs of each step, in statements; the mean over stages
+                   of each stage's mean.
     rare:          share of the steps of each step's accepted programs that are of a family which
                    is rare in the base's corpus; empty outside the miniature.
     teacher, student: mean reward of the step's proposals, mean pass rate of its student rollouts
-                   that were trained on.
+                   that were trained on; means over stages and over kinds of each one's mean, so that
+                   a kind with many rollouts does not hide the others.
     dissimilarity: D(B_t, M_{t-1}) over steps, by the hash embedder whatever the run's own is, so
                    that arms with and without a novelty filter can be compared.
     trials:        step to right samples of each goalpost, the goalposts in the reader's order.

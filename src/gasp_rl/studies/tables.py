@@ -15,9 +15,14 @@ from gasp_rl.evals.seeds import (
     mean_over_seeds,
     pooled_spread,
 )
+from gasp_rl.store.rows import ACCEPTED
 from gasp_rl.studies.results import Results
 from gasp_rl.studies.series import Series
 from gasp_rl.studies.study import Selection
+from gasp_rl.types import Rejection
+
+VERDICTS = (*map(str, Rejection), ACCEPTED)
+"""What becomes of a proposal, in the order of the checks."""
 
 GOALPOSTS = "goalposts solved"
 """The measure of a contrast that is no pass@k."""
@@ -28,6 +33,7 @@ class ArmRow:
     """One arm at one selection.
 
     scores: (group, k) to the mean pass@k over seeds and questions.
+    deviations: of these means the standard deviation over seeds, None where there is one seed.
     solved: goalposts solved in fresh samples, for each seed; union: by any seed.
     reached: goalposts with a right sample in any trial during training, for each seed.
     kept:    those with a right sample in two trials in a row: solves come and go.
@@ -39,6 +45,7 @@ class ArmRow:
     steps: tuple[int, ...]
     temperatures: tuple[float, ...]
     scores: Mapping[tuple[str, int], SeedEstimate]
+    deviations: Mapping[tuple[str, int], float | None]
     solved: tuple[int, ...]
     union: int
     reached: tuple[int, ...]
@@ -56,6 +63,19 @@ class SplitRow:
     tag: str
     arm: str
     scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelRow:
+    """What became of an arm's proposals of one stage, means over seeds.
+
+    written: proposals of a run. shares: of them by verdict; those that never occurred are left out.
+    """
+
+    arm: str
+    stage: str
+    written: float
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +105,8 @@ class Contrast:
 
 def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
     """A row for each arm that has measured runs."""
-    scores = {
-        (group, k): means(results, selection, labels, k)
-        for group, labels in results.groups().items()
-        for k in results.ks()
-    }
+    columns = {(g, k): labels for g, labels in results.groups().items() for k in results.ks()}
+    scores = {(g, k): means(results, selection, columns[g, k], k) for g, k in columns}
     rows = []
     for arm in results.arms:
         runs = results.of(arm)
@@ -102,6 +119,10 @@ def arm_rows(results: Results, selection: Selection) -> list[ArmRow]:
                 steps=tuple(r.chosen[selection].step for r in runs),
                 temperatures=tuple(r.chosen[selection].temperature for r in runs),
                 scores={column: of_arms[arm] for column, of_arms in scores.items()},
+                deviations={
+                    (g, k): _deviation(results.scores_SQ(arm, selection, labels, k))
+                    for (g, k), labels in columns.items()
+                },
                 solved=tuple(int(n) for n in solved.sum(axis=1)),
                 union=int(solved.any(axis=0).sum()),
                 reached=tuple(len(r.reached) for r in runs),
@@ -134,6 +155,10 @@ def _lent_spreads(results: Results, scores: Mapping[str, np.ndarray]) -> dict[st
     return {arm: common if arm in trained else None for arm in results.arms}
 
 
+def _deviation(scores_SQ: np.ndarray) -> float | None:
+    return float(scores_SQ.mean(axis=1).std(ddof=1)) if len(scores_SQ) > 1 else None
+
+
 def kept(trials: Mapping[int, Sequence[int]]) -> int:
     """Goalposts that two trials in a row solved. trials: step to right samples of each."""
     right = [np.array(trials[step]) > 0 for step in sorted(trials)]
@@ -153,6 +178,26 @@ def split_rows(results: Results, selection: Selection, k: int) -> list[SplitRow]
             found = {label: results.scores_SQ(arm, selection, [label], k, tag) for label in labels}
             scores = {label: float(s.mean()) for label, s in found.items() if s.size}
             rows.append(SplitRow(tag=tag, arm=arm, scores=scores))
+    return rows
+
+
+def funnel_rows(results: Results) -> list[FunnelRow]:
+    """A row for each stage of each arm that wrote proposals and whose runs noted what became of them."""
+    rows = []
+    for arm in results.arms:
+        funnels = [run.funnel for run in results.of(arm) if run.funnel]
+        for stage in dict.fromkeys(stage for funnel in funnels for stage in funnel):
+            counts = [funnel.get(stage, {}) for funnel in funnels]
+            written = [sum(count.values()) for count in counts]
+            verdicts = {verdict for count in counts for verdict in count}
+            shares = {
+                verdict: fmean(
+                    count.get(verdict, 0) / n for count, n in zip(counts, written, strict=True) if n
+                )
+                for verdict in VERDICTS
+                if verdict in verdicts
+            }
+            rows.append(FunnelRow(arm=arm, stage=stage, written=fmean(written), shares=shares))
     return rows
 
 
