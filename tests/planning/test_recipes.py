@@ -73,6 +73,10 @@ def test_the_papers_numbers() -> None:
     assert config.novelty.threshold == 0.95
     rlvr = load_config("paper-rlvr")
     assert (rlvr.steps, rlvr.rlvr.questions, rlvr.rlvr.attempts) == (500, 64, 8)
+    assert rlvr.store.checkpoint_every == rlvr.store.keep_every == 50  # goalposts are mined with them
+    azr = load_config("paper-azr")
+    assert (azr.azr.compat, azr.teacher.inputs, azr.teacher.shown) == ("azr-paper", 10, 5)
+    assert (azr.loss.entropy_coef, azr.loss.clip_high, azr.optim.weight_decay) == (0.001, 0.2, 0.01)
     medium = load_config("paper-one-step-medium").teacher.lemma
     assert (medium.low, medium.high, medium.peak, medium.sharpness) == (0.1, 0.5, 0.3, 5)
     hard = load_config("paper-one-step-hard").teacher
@@ -88,9 +92,12 @@ def _at(config: Config, key: str) -> object:
     ("name", "differs"),
     [
         ("paper-no-io", {"teacher.axes"}),
-        ("paper-no-novelty", {"novelty.enabled"}),
+        ("paper-no-novelty", {"novelty.enabled", "steps"}),
         ("paper-gasp-rlvr", {"method"}),
-        ("paper-rlvr", {"method", "steps"}),
+        (
+            "paper-rlvr",
+            {"method", "steps", "eval.every", "store.checkpoint_every", "store.keep_every"},
+        ),
         ("7b-8gpu", {"hardware", "plan.devices"}),
         ("7b-80gb-lora", {"hardware", "plan.devices", "engine.lora_rank", "optim.lr"}),
     ],
