@@ -73,7 +73,9 @@ def test_the_papers_numbers() -> None:
     assert config.novelty.threshold == 0.95
     rlvr = load_config("paper-rlvr")
     assert (rlvr.steps, rlvr.rlvr.questions, rlvr.rlvr.attempts) == (500, 64, 8)
-    assert rlvr.store.checkpoint_every == rlvr.store.keep_every == 50  # goalposts are mined with them
+    assert (
+        rlvr.store.checkpoint_every == rlvr.store.keep_every == 50
+    )  # goalposts are mined with them
     azr = load_config("paper-azr")
     assert (azr.azr.compat, azr.teacher.inputs, azr.teacher.shown) == ("azr-paper", 10, 5)
     assert (azr.loss.entropy_coef, azr.loss.clip_high, azr.optim.weight_decay) == (0.001, 0.2, 0.01)

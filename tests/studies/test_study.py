@@ -32,6 +32,7 @@ from gasp_rl.studies.study import (
     read_plan,
     study_names,
     wanted_runs,
+    with_arms,
     with_main,
     write_plan,
 )
@@ -227,6 +228,20 @@ def test_differences_may_be_taken_from_another_arm(
     assert turned["gasp", "base"] == pytest.approx(-usual["base", "gasp"])
     with pytest.raises(ConfigError, match="tiny has no nobody; it has base, "):
         with_main(plan, "nobody")
+
+
+def test_a_report_may_show_some_arms_alone(whole: tuple[Plan, Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plan, folder = whole
+    write_study_report(with_arms(plan, ["gasp"]), folder, tmp_path)
+    tree = json.loads((tmp_path / "report.json").read_text())
+    assert [row["arm"] for row in tree["selections"]["last"]["arms"]] == ["gasp"]
+    assert tree["selections"]["last"]["contrasts"] == []
+    assert "Not complete" not in (tmp_path / "report.md").read_text()
+    with pytest.raises(ConfigError, match="tiny has no nobody"):
+        with_arms(plan, ["gasp", "nobody"])
+    with pytest.raises(ConfigError, match="taken from gasp, which is none of base"):
+        with_arms(plan, ["base"])
 
 
 def test_a_study_that_is_done_is_not_run_again(whole: tuple[Plan, Path]) -> None:

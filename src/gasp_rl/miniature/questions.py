@@ -2,9 +2,10 @@
 
 Splits never share a question: content decides, and a question that was drawn once is not drawn
 again. From depth 2 on they share no statement either; at depth 1 there are too few, so that nearly
-every statement of a test is also one of training, with other pairs. Training questions keep the gap; validation and test questions cover every depth, since they
-measure and never train. `common` has easy questions without the families that goalposts are full
-of: as guides they show what a guide is worth that has nothing of the goalposts.
+every statement of a test is also one of training, with other pairs. Training questions keep the
+gap; validation and test questions cover every depth, since they measure and never train. `common`
+has easy questions without the families that goalposts are full of: as guides they show what a guide
+is worth that has nothing of the goalposts.
 """
 
 from collections.abc import Mapping

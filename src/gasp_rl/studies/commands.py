@@ -77,13 +77,18 @@ def report(
     main: Annotated[
         str, typer.Option(help="Arm to compare with every other one; else the study's own.")
     ] = "",
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this arm, repeatable; Holm's correction is over what is shown."),
+    ] = None,
 ) -> None:
     """Write report.md, report.json and figures of what is measured so far."""
     from gasp_rl.studies.report import write_study_report
-    from gasp_rl.studies.study import read_plan, with_main
+    from gasp_rl.studies.study import read_plan, with_arms, with_main
 
     plan = read_plan(folder)
-    for path in write_study_report(with_main(plan, main) if main else plan, folder, to):
+    plan = with_main(plan, main) if main else plan
+    for path in write_study_report(with_arms(plan, arm) if arm else plan, folder, to):
         print(path)
 
 

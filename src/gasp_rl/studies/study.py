@@ -209,6 +209,22 @@ def with_main(plan: Plan, main: str) -> Plan:
     return replace(plan, study=plan.study.model_copy(update={"main": main}))
 
 
+def with_arms(plan: Plan, arms: Sequence[str]) -> Plan:
+    """The same plan without its other arms; the main arm stays one. Raises `ConfigError` when it has
+    no such arm."""
+    names = [arm.name for arm in plan.study.arms]
+    if wrong := [arm for arm in arms if arm not in names]:
+        raise ConfigError(f"study {plan.study.name} has no {wrong[0]}; it has {', '.join(names)}")
+    if plan.study.main and plan.study.main not in arms:
+        raise ConfigError(
+            f"differences are taken from {plan.study.main}, which is none of {', '.join(arms)}; add "
+            "it, or name another one with --main"
+        )
+    kept = tuple(arm for arm in plan.study.arms if arm.name in arms)
+    runs = tuple(run for run in plan.runs if run.arm in arms)
+    return replace(plan, study=plan.study.model_copy(update={"arms": kept}), runs=runs)
+
+
 def run_folder(folder: Path, run: Run) -> Path:
     """Where a run of the study lies."""
     return folder / "runs" / run.name
