@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gasp_rl.cli import build_app
 from gasp_rl.config import EngineConfig, OptimConfig, load_config
+from gasp_rl.engines.protocol import Row
 from gasp_rl.errors import ConfigError, DataError
 from gasp_rl.miniature import assets
 from gasp_rl.planning.hours import forward_flops, sampling_seconds, training_flops
@@ -22,7 +23,7 @@ from gasp_rl.planning.memory import (
     prompt_bytes,
     reckon,
 )
-from gasp_rl.planning.plan import PEAKS, beside_plan, like, loads, make_plan, unshared
+from gasp_rl.planning.plan import PEAKS, beside_plan, like, loads, make_plan, render, unshared
 from gasp_rl.planning.shapes import Shape, find_device, parse_shape, read_shape
 from gasp_rl.planning.work import Draw, draws
 from gasp_rl.problems.embedded import LONGEST_PROMPT, SPLITS, embedded_model
@@ -226,10 +227,71 @@ def test_rollouts_of_a_step_follow_the_settings() -> None:
     config = load_config("miniature", ["teacher.max_attempts=3", "student.learn_from_probes=none"])
     counts = {d.name: (d.completions, d.trained) for d in draws(config)}
     assert counts == {"proposals": (384, 384), "probes": (6144, 0), "attempts": (128, 128)}
-    azr = {d.name: d.completions for d in draws(load_config("miniature-azr"))}
-    assert azr == {"proposals": 144, "probes": 2304, "attempts": 144}
+    azr = {d.name: (d.completions, d.trained) for d in draws(load_config("miniature-azr"))}
+    assert azr == {
+        "seeds": (2880, 0),
+        "proposals": (144, 144),
+        "probes": (2304, 2304),
+        "attempts": (144, 144),
+    }
     real = draws(load_config("miniature-rlvr"))
     assert [(d.prompts, d.completions) for d in real] == [(80, 1280)]
+
+
+def test_what_comes_in_some_steps_alone_is_weighed_by_how_many() -> None:
+    plain = make_plan(load_config("miniature", ["plan.device=cpu"]))
+    renewal = make_plan(load_config("miniature-renewal", ["plan.device=cpu", "renewal.tasks=0"]))
+    assert renewal.sampled_tokens - plain.sampled_tokens == round(239 * 16 * 96 / 10)
+    assert renewal.sampling_seconds > plain.sampling_seconds
+    assert renewal.training_seconds == pytest.approx(plain.training_seconds)
+    seeded, bare = (
+        make_plan(load_config("miniature-azr", ["plan.device=cpu", f"azr.seeds={n}"]))
+        for n in (64, 0)
+    )
+    assert seeded.sampled_tokens - bare.sampled_tokens == round(20 * 144 * 128 / 200)
+    text = render(seeded)
+    assert "seeds at most 2,880 in step 1 alone, proposals at most 144" in text
+    assert "a step on average" in text
+    assert "on average" not in render(plain)
+    assert "tests of goalposts at most 3,824 every 10 steps" in render(renewal)
+
+
+def test_a_teacher_with_weights_of_its_own_is_held_beside_the_student() -> None:
+    one = make_plan(load_config("paper-gasp"))
+    two = make_plan(load_config("paper-gasp", ["teacher.model=models/Qwen2.5-Coder-7B"]))
+    assert (one.verdict, two.verdict) == ("fits", "too large")
+    assert two.memory.other == one.memory.resident
+    assert two.memory.peak == one.memory.peak + one.memory.resident
+    assert "other" not in render(one)
+    assert "teacher 7,615,616,512 parameters of its own" in render(two)
+    small, large = "models/Qwen2.5-Coder-0.5B", "models/Qwen2.5-Coder-3B"
+    plans = [
+        make_plan(load_config("paper-gasp", [f"model.path={a}", f"teacher.model={b}"]))
+        for a, b in ((small, large), (large, small))
+    ]
+    assert plans[0].memory.step == plans[1].memory.step  # the larger one's gradients, in both
+    assert plans[0].sampling_seconds < plans[1].sampling_seconds
+    offload = ["plan.devices=1", "engine.offload_optimizer=true"]
+    host = make_plan(load_config("paper-gasp", [*offload, f"teacher.model={small}"])).memory.host
+    assert host == 16 * (SEVEN.parameters + read_shape(Path(small)).parameters)
+
+
+def test_two_policies_hold_what_is_planned() -> None:
+    pytest.importorskip("torch", reason="the local engine needs the train extra")
+    from gasp_rl.engines.factory import build_engine
+
+    config = load_config("miniature-two-policies", ["plan.device=cpu"])
+    assert config.teacher.model is not None
+    held = 0
+    for model in (config.model.path, config.teacher.model):
+        engine = build_engine(config, assets.model_folder(model))
+        row = Row(prompt=(3, 4), tokens_T=(5, 1), logprobs_T=(-1.0, -1.0), advantages_T=(1.0, 1.0))
+        engine.forward_backward([row], config.loss)
+        engine.optim_step(config.optim)
+        moments = engine._optimizer.state_dict()["optimizer"]["state"].values()
+        held += sum(weight.nbytes for weight in engine._model.parameters())
+        held += sum(t.nbytes for state in moments for t in state.values() if t.ndim)
+    assert make_plan(config).memory.resident == held
 
 
 def test_what_is_held_at_once_is_one_call_not_a_step() -> None:

@@ -3,62 +3,143 @@
 It needs neither the model folder nor the data: what is absent is named, and stood in for.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gasp_rl.config import Config
+from gasp_rl.curriculum.azr_compat import COMPAT
+from gasp_rl.curriculum.azr_proposals import asked
 from gasp_rl.errors import DataError
 from gasp_rl.methods.session import load_goalposts, load_guides, load_pool
 from gasp_rl.miniature import assets
 from gasp_rl.planning.plan import budget_line, make_plan, render
 from gasp_rl.planning.work import draws
-from gasp_rl.roles.prompts import load_prompts
-from gasp_rl.tasks import Question
-from gasp_rl.types import Axis, Stage
+from gasp_rl.rng import rng
+from gasp_rl.roles.prompts import PromptBook, load_prompts
+from gasp_rl.tasks import Induction, Question, retell
+from gasp_rl.types import Axis, Example, Stage, TaskKind
 from gasp_rl.wording import counted
+
+STAND_IN = Induction(
+    program="def f(x):\n    return x",
+    message="Give back x.",
+    shown=(Example("1", "1"), Example("2", "2")),
+    hidden=(Example("3", "3"),),
+)
+"""What a teacher might have written, where the prompts name no identity program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The questions that the prompts show, and a line on each thing that is not here.
+
+    guide: what a lemma is asked for. real: what the student is trained on by RLVR.
+    """
+
+    guide: Question
+    real: Question
+    said: Sequence[str]
 
 
 def describe(config: Config) -> str:
-    """The resolved settings as JSON, what a step takes, and a prompt of each kind that begins it."""
-    question, said = _question(config)
+    """The resolved settings as JSON, what a step takes, and each kind of prompt in it once."""
+    shown = _questions(config)
     folder, model_said = _folder(config)
     prompts = load_prompts(folder)
-    parts = [config.model_dump_json(indent=1), *model_said, *said, _plan(config)]
-    if config.method.startswith("gasp"):
-        for axis in map(Axis, config.teacher.axes):
-            prompt = prompts.lemma(question, axis, config.teacher.inputs)
-            parts.append(f"--- lemma prompt, {axis} axis ({prompts.version})\n{prompt}")
-    elif config.method == "azr" and prompts.identity is not None:
-        inputs, seed = config.teacher.inputs, prompts.identity
-        for kind in map(Stage, config.azr.kinds):
-            described = kind is Stage.INDUCTION
-            prompt = (
-                prompts.describe(seed, inputs)
-                if described
-                else prompts.propose(kind, [seed], inputs)
-            )
-            parts.append(f"--- proposer prompt, {kind} ({prompts.version})\n{prompt}")
-    else:
-        parts.append(f"--- prompt ({prompts.version})\n{prompts.question(question)}")
+    parts = [config.model_dump_json(indent=1), *model_said, *shown.said, _plan(config)]
+    parts += [
+        f"--- {name} ({prompts.version})\n{prompt}"
+        for name, prompt in _prompts(config, prompts, shown)
+    ]
     return "\n\n".join(parts)
 
 
-def _question(config: Config) -> tuple[Question, list[str]]:
-    """What the prompts show: a guide, else a question of the pool, else one of the miniature; and a
-    line on each thing that is not here."""
+def _prompts(config: Config, prompts: PromptBook, shown: Shown) -> Iterator[tuple[str, str]]:
+    """Names and texts, in the order in which a step comes to them."""
+    if config.method == "azr":
+        yield from _azr(config, prompts)
+    if config.method.startswith("gasp"):
+        yield from _gasp(config, prompts, shown.guide)
+    if config.method.endswith("rlvr"):
+        yield "student's prompt, real question", prompts.question(shown.real)
+
+
+def _gasp(config: Config, prompts: PromptBook, guide: Question) -> Iterator[tuple[str, str]]:
+    inputs, axes = config.teacher.inputs, [Axis(a) for a in dict.fromkeys(config.teacher.axes)]
+    for axis in axes:
+        yield f"lemma prompt, {axis} axis", prompts.lemma(guide, axis, inputs)
+    lemma = _lemma(config, prompts)
+    for axis in axes if config.teacher.lifts else ():
+        name = f"lift prompt, {axis} axis, from a stand-in for a lemma"
+        yield name, prompts.lift(lemma, axis, inputs)
+    draw = rng(config.seed, 0, "dry run")
+    # Probes ask for the program, whatever the solver's tasks are turned into.
+    for kind in dict.fromkeys([TaskKind.INDUCTION, *map(TaskKind, config.student.kinds)]):
+        name = f"student's prompt, {kind}, of the same stand-in"
+        yield name, prompts.student(retell(lemma, kind, draw))
+
+
+def _lemma(config: Config, prompts: PromptBook) -> Induction:
+    """A task with as many pairs, shown and hidden, as an accepted lemma has."""
+    task = prompts.identity or STAND_IN
+    pairs = (task.shown + task.hidden)[: config.teacher.inputs]
+    shown = min(config.teacher.shown, len(pairs) - 1)
+    return replace(task, shown=pairs[:shown], hidden=pairs[shown:])
+
+
+def _azr(config: Config, prompts: PromptBook) -> Iterator[tuple[str, str]]:
+    """Those of the first step, in which everything descends from the identity program."""
+    seed, inputs = prompts.identity, config.teacher.inputs
+    if seed is None:
+        raise DataError(f"prompts {prompts.version!r} have no section [identity]")
+    references = [seed][: config.azr.references]
+    kinds = [TaskKind(kind) for kind in dict.fromkeys(config.azr.kinds)]
+    for kind in kinds:
+        stage = Stage(kind)
+        described = stage is Stage.INDUCTION
+        yield (
+            f"proposer prompt, {kind}",
+            prompts.describe(seed, inputs)
+            if described
+            else prompts.propose(stage, references, inputs),
+        )
+    for kind in kinds:
+        task = asked(seed, kind, COMPAT[config.azr.compat])
+        yield f"student's prompt, {kind}", prompts.student(task)
+
+
+def _questions(config: Config) -> Shown:
+    """The first guide, else a question of the pool, and the pool's first question; where neither is
+    here, one of the miniature."""
+    guided, real = config.method.startswith("gasp"), config.method.endswith("rlvr")
+    said: list[str] = []
+    goalposts: list[Question] = []
+    guides: list[Question] = []
+    pool: list[Question] = []
     try:
         goalposts = load_goalposts(config)
-        said = [counted(len(goalposts), "goalpost")]
-        if config.method == "rlvr":
-            return load_pool(config)[0].question, said
-        return load_guides(config, goalposts)[0], said
-    except (DataError, OSError) as error:
-        said = [f"not here: {error}"]
-    try:
-        return load_pool(config)[0].question, [*said, "the prompts show a question of data.pool"]
+        said.append(counted(len(goalposts), "goalpost"))
+        guides = load_guides(config, goalposts) if guided else []
     except (DataError, OSError) as error:
         said.append(f"not here: {error}")
+    if real or (guided and not guides):
+        try:
+            without = goalposts if config.method == "gasp+rlvr" else ()
+            pool = [q.question for q in load_pool(config, without)]
+        except (DataError, OSError) as error:
+            said.append(f"not here: {error}")
+    if guided and not guides:
+        place = "data.pool" if pool else "the miniature"
+        said.append(f"the lemma prompts show a question of {place}")
+    if real and not pool:
+        said.append("the real question is one of the miniature")
     stand_in = assets.goalposts("miniature").goalposts[0].question
-    return stand_in, [*said, "the prompts show a question of the miniature in its place"]
+    return Shown(
+        guide=(guides or pool or [stand_in])[0],
+        real=(pool or [stand_in])[0],
+        said=list(dict.fromkeys(said)),  # a set may be missing as guides and as pool
+    )
 
 
 def _folder(config: Config) -> tuple[Path | None, list[str]]:

@@ -70,12 +70,13 @@ def step_seconds(
     device: Device,
     devices: int = 1,
 ) -> tuple[float, float]:
-    """(sampling, training) of one step; `share` is the mean length of completions in parts of
-    max_tokens. Several devices divide the work evenly."""
+    """(sampling, training) of one step, as the mean of the run's steps where some take more; `share`
+    is the mean length of completions in parts of max_tokens. Several devices divide the work
+    evenly."""
     sampling = training = 0.0
     for draw in draws:
         completion = max(1, round(share * draw.max_tokens))
         each = (shape, draw, prompt, completion, engine, device)
-        sampling += sampling_seconds(*each)
-        training += training_seconds(*each)
+        sampling += draw.frequency * sampling_seconds(*each)
+        training += draw.frequency * training_seconds(*each)
     return sampling / devices, training / devices

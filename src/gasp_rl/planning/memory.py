@@ -38,7 +38,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes on each device, and `host` in CPU memory."""
+    """Bytes on each device, and `host` in CPU memory. other: weights and optimiser of the policy that
+    rests, where teacher and student have weights of their own."""
 
     weights: float
     optimizer: float
@@ -50,11 +51,12 @@ class Memory:
     cache: float
     sample_logits: float
     host: float
+    other: float = 0.0
 
     @property
     def resident(self) -> float:
         """Held all the time: weights and optimiser."""
-        return self.weights + self.optimizer
+        return self.weights + self.optimizer + self.other
 
     @property
     def sampling(self) -> float:
@@ -165,10 +167,22 @@ def activation_bytes(shape: Shape, load: Load, engine: EngineConfig) -> float:
 
 
 def worst(moments: Sequence[Memory]) -> Memory:
-    """The largest sampling and the largest backward pass: calls of the engine follow each other."""
+    """The largest sampling, backward pass and optimiser's step: calls of the engines follow each
+    other. Of two policies the larger gradients and copies count, whichever the rest is from."""
     sampling = max(moments, key=lambda memory: memory.sampling)
     backward = max(moments, key=lambda memory: memory.backward)
-    return replace(sampling, activations=backward.activations, train_logits=backward.train_logits)
+    return replace(
+        sampling,
+        activations=backward.activations,
+        train_logits=backward.train_logits,
+        gradients=max(memory.gradients for memory in moments),
+        step_copies=max(memory.step_copies for memory in moments),
+    )
+
+
+def beside(memory: Memory, resting: Memory) -> Memory:
+    """What one policy needs while the other is held beside it and neither samples nor trains."""
+    return replace(memory, other=resting.resident, host=memory.host + resting.host)
 
 
 def reckon(shape: Shape, load: Load, engine: EngineConfig, devices: int = 1) -> Memory:

@@ -10,7 +10,7 @@ from gasp_rl.config import Config
 from gasp_rl.errors import DataError
 from gasp_rl.planning.hours import DECODE_SHARE, TRAIN_SHARE, step_seconds
 from gasp_rl.planning.machine import Gpu, gpus, host_memory
-from gasp_rl.planning.memory import Load, Memory, reckon, trained_parameters, worst
+from gasp_rl.planning.memory import Load, Memory, beside, reckon, trained_parameters, worst
 from gasp_rl.planning.shapes import Device, Shape, device_names, find_device, read_shape
 from gasp_rl.planning.work import Draw, draws
 from gasp_rl.problems.embedded import LONGEST_PROMPT, embedded_model, is_embedded
@@ -25,12 +25,14 @@ GIB = 2.0**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """seconds of one step are (sampling, training); `steps` is what the run takes at most."""
+    """teacher: the shape of the teacher's own model, where it has one; tokens and seconds of one step
+    are the mean of the run's steps where some take more; `steps` is what the run takes at most."""
 
     name: str
     method: str
     model: str
     shape: Shape
+    teacher: Shape | None
     trained: int
     device: Device
     devices: int
@@ -62,30 +64,34 @@ def make_plan(config: Config) -> Plan:
 
     Raises `DataError` when the model's dimensions are unknown.
     """
-    path = config.model.path
-    shape = read_shape(embedded_model(path) if is_embedded(path) else Path(path))
-    settings, engine = config.plan, config.engine
+    shape = _shape(config.model.path)
+    teacher = _shape(config.teacher.model) if config.teacher.model is not None else None
+    settings, engine, step = config.plan, config.engine, draws(config)
     device = find_device(settings.device) if settings.device else _device_here(config)
-    step = draws(config)
-    prompt = longest_prompt(config, shape)
     share = settings.completion_share
-    sampling, training = step_seconds(shape, step, prompt, share, engine, device, settings.devices)
+    sampling = training = sampled = trained = 0.0
+    for draw in step:
+        policy = teacher if teacher is not None and draw.second else shape
+        prompt = longest_prompt(config, policy)
+        each = step_seconds(policy, [draw], prompt, share, engine, device, settings.devices)
+        sampling, training = sampling + each[0], training + each[1]
+        sampled += draw.frequency * share * draw.completions * draw.max_tokens
+        if draw.trained:
+            tokens = draw.prompts * prompt + share * draw.trained * draw.max_tokens
+            trained += draw.frequency * tokens
     return Plan(
         name=config.name,
         method=config.method,
-        model=path,
+        model=config.model.path,
         shape=shape,
+        teacher=teacher,
         trained=trained_parameters(shape, engine),
         device=device,
         devices=settings.devices,
-        memory=worst(
-            [reckon(shape, load, engine, settings.devices) for load in loads(config, step, prompt)]
-        ),
+        memory=_memory(config, shape, teacher, step),
         draws=step,
-        sampled_tokens=round(sum(share * d.completions * d.max_tokens for d in step)),
-        trained_tokens=round(
-            sum(d.prompts * prompt + share * d.trained * d.max_tokens for d in step if d.trained)
-        ),
+        sampled_tokens=round(sampled),
+        trained_tokens=round(trained),
         completion_share=share,
         sampling_seconds=sampling,
         training_seconds=training,
@@ -93,11 +99,33 @@ def make_plan(config: Config) -> Plan:
     )
 
 
+def _shape(model: str) -> Shape:
+    return read_shape(embedded_model(model) if is_embedded(model) else Path(model))
+
+
+def _memory(config: Config, shape: Shape, teacher: Shape | None, step: Sequence[Draw]) -> Memory:
+    """The peak of one policy, or of two that take turns, each with the other beside it."""
+
+    def moments(policy: Shape, held: Sequence[Load]) -> list[Memory]:
+        return [reckon(policy, load, config.engine, config.plan.devices) for load in held]
+
+    own = [draw for draw in step if not draw.second]
+    student = moments(shape, loads(config, own, longest_prompt(config, shape)))
+    if teacher is None:
+        return worst(student)
+    # A method that does not ask the teacher for anything loads it all the same.
+    written = [draw for draw in step if draw.second] or own[:1]
+    prompt = longest_prompt(config, teacher)
+    other = moments(teacher, [call_of(config, draw, prompt) for draw in written])
+    return worst([*(beside(m, other[0]) for m in student), *(beside(m, student[0]) for m in other)])
+
+
 def longest_prompt(config: Config, shape: Shape) -> int:
     """`plan.prompt_tokens`, where nothing is known that is less: the prompts of an embedded world, or
     what the model's positions leave beside a completion."""
     prompt = config.plan.prompt_tokens
-    if all(map(is_embedded, (config.model.path, config.data.goalposts, config.data.pool))):
+    models = [config.model.path, *([config.teacher.model] if config.teacher.model else [])]
+    if all(map(is_embedded, (*models, config.data.goalposts, config.data.pool))):
         prompt = min(prompt, LONGEST_PROMPT)
     if shape.positions:
         completion = max(d.max_tokens for d in draws(config))
@@ -106,30 +134,36 @@ def longest_prompt(config: Config, shape: Shape) -> int:
 
 
 def loads(config: Config, step: Sequence[Draw], prompt: int) -> list[Load]:
-    """What each call of the engine holds on one device. Trials and tests of goalposts have as many
-    questions as their files, which are not read: they are taken to fill the rows."""
-    engine, devices = config.engine, config.plan.devices
-
-    def load(completions: int, prompts: int, completion: int) -> Load:
-        rows = min(engine.sample_rows, ceil(completions / devices))
-        joined = ceil(rows * prompts / completions) + 1  # rows of one prompt join together
-        return Load(
-            prompt=prompt,
-            completion=completion,
-            rows=rows,
-            prompts=min(joined, ceil(prompts / devices)),
-            train_tokens=engine.train_tokens,
-            reference=config.loss.kl_coef > 0,
+    """What each call of the engine holds on one device. Trials have as many questions as their files,
+    which are not read: they are taken to fill the rows."""
+    calls = [call_of(config, draw, prompt) for draw in step]
+    if config.eval.every:
+        full = config.engine.sample_rows * config.plan.devices
+        trial = Draw(
+            name="trial",
+            prompts=ceil(full / config.eval.goalpost_samples),
+            completions=full,
+            trained=0,
+            max_tokens=config.student.sampling.max_tokens,
         )
-
-    calls = [
-        load(ceil(d.completions / d.calls), ceil(d.prompts / d.calls), d.max_tokens) for d in step
-    ]
-    if config.eval.every or config.renewal.every:
-        full = engine.sample_rows * devices
-        samples = min(config.eval.goalpost_samples, config.renewal.samples)
-        calls.append(load(full, ceil(full / samples), config.student.sampling.max_tokens))
+        calls.append(call_of(config, trial, prompt))
     return calls
+
+
+def call_of(config: Config, draw: Draw, prompt: int) -> Load:
+    """What one of the calls of a draw holds on one device."""
+    engine, devices = config.engine, config.plan.devices
+    completions, prompts = ceil(draw.completions / draw.calls), ceil(draw.prompts / draw.calls)
+    rows = min(engine.sample_rows, ceil(completions / devices))
+    joined = ceil(rows * prompts / completions) + 1  # rows of one prompt join together
+    return Load(
+        prompt=prompt,
+        completion=draw.max_tokens,
+        rows=rows,
+        prompts=min(joined, ceil(prompts / devices)),
+        train_tokens=engine.train_tokens,
+        reference=config.loss.kl_coef > 0,
+    )
 
 
 def render(plan: Plan) -> str:
@@ -137,12 +171,15 @@ def render(plan: Plan) -> str:
     memory, device = plan.memory, plan.device
     parts = asdict(memory)
     host = parts.pop("host")
+    if plan.teacher is None:
+        parts.pop("other")
     known = f", {device.memory / GIB:.3g} GiB each" if device.memory else ", memory unknown"
     lines = [
         f"plan of {plan.name}: {plan.method} on {plan.model}",
         f"model   {plan.shape.parameters:,} parameters, {plan.trained:,} of them trained"
         if plan.trained == plan.shape.parameters
         else f"model   {plan.shape.parameters:,} parameters, {plan.trained:,} in adapters trained",
+        *_teacher(plan),
         f"device  {plan.devices} x {device.name}{known}",
         "memory  on each device",
         *(f"  {name.replace('_', ' '):<15}{_size(value):>12}" for name, value in parts.items()),
@@ -152,13 +189,15 @@ def render(plan: Plan) -> str:
     ]
     if host:
         lines.append(f"host    {_size(host)} of CPU memory for the offloaded optimiser")
+    mean = " on average" if any(d.frequency < 1 for d in plan.draws) else ""
     seconds = f"sampling {plan.sampling_seconds:,.3g} s, training {plan.training_seconds:,.3g} s"
     return "\n".join(
         [
             *lines,
             f"a step  {budget_line(plan.draws)}",
-            f"tokens  {plan.sampled_tokens:,} sampled and {plan.trained_tokens:,} trained in a step",
-            f"hours   {plan.hours:.3g} for {plan.steps} steps ({seconds} a step)",
+            f"tokens  {plan.sampled_tokens:,} sampled and {plan.trained_tokens:,} trained in a "
+            f"step{mean}",
+            f"hours   {plan.hours:.3g} for {plan.steps} steps ({seconds} a step{mean})",
             f"        if all that a step may sample is sampled and completions fill "
             f"{plan.completion_share:.0%} of max_tokens,",
             f"        at {TRAIN_SHARE:.0%} of the peak in training and {DECODE_SHARE:.0%} of the "
@@ -174,8 +213,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def budget_line(step: tuple[Draw, ...]) -> str:
-    """`proposals at most 128, probes at most 1,280, ...`."""
-    return ", ".join(f"{d.name} at most {d.completions:,}" for d in step)
+    """`proposals at most 128, probes at most 1,280, ...`, with the steps where it is not each."""
+    return ", ".join(
+        f"{d.name} at most {d.completions:,}{f' {d.when}' if d.when else ''}" for d in step
+    )
 
 
 def beside_plan(config: Config, metrics: Metrics) -> str | None:
@@ -222,6 +263,12 @@ def like(gpu: Gpu) -> Device:
     slowest = min((find_device(n) for n in known), key=lambda d: d.bandwidth)
     stated = f"{gpu.name} (speed unknown: as {slowest.name})"
     return replace(slowest, name=stated, memory=gpu.memory)
+
+
+def _teacher(plan: Plan) -> list[str]:
+    if plan.teacher is None:
+        return []
+    return [f"teacher {plan.teacher.parameters:,} parameters of its own, with an optimiser"]
 
 
 def _of(plan: Plan) -> str:
