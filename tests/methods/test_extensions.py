@@ -10,11 +10,14 @@ from gasp_rl.engines.protocol import Row
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.engines.two import TwoPolicies
 from gasp_rl.methods import loop
+from gasp_rl.methods.controls import Measured, commit_measured
+from gasp_rl.methods.session import open_session
 from gasp_rl.sandbox import Sandbox
+from gasp_rl.store.fork import fork_run
 from gasp_rl.store.run import RunStore
 from gasp_rl.store.views import RolloutFilter
 from gasp_rl.tasks import Induction
-from gasp_rl.types import Example
+from gasp_rl.types import Example, PassRate
 from tests.methods.conftest import metrics_of, resumed_like_whole, with_keys, write
 
 
@@ -149,3 +152,28 @@ def test_extensions_resume_exactly(config: Config, tmp_path: Path) -> None:
     )
     assert resumed_like_whole(config, tmp_path, crash=5)
     assert {"ladder/tried", "renewal/retired"} <= set(metrics_of(tmp_path / "whole")[5])
+
+
+def test_a_run_that_was_measured_goes_on_like_one_that_was_not(
+    config: Config, tmp_path: Path
+) -> None:
+    """Solutions that a measurement found are no solutions that the run found."""
+    config = with_keys(config, alignment={"measure": "likelihood"}, eval={"every": 6})
+    longer = with_keys(config, steps=6)
+    whole = loop.train(longer, tmp_path / "whole", engine=ScriptedEngine(write))
+    run = loop.train(config, tmp_path / "run", engine=ScriptedEngine(write))
+    with open_session(config, ScriptedEngine(write)) as session, RunStore.open(run) as store:
+        for name, step in (("base", 0), ("trained", 4)):
+            solved = [PassRate(1, 4)] * len(session.goalposts)
+            solutions = ["```python\ndef f(x):\n    return x\n```"] * len(session.goalposts)
+            measured = Measured(
+                name=name, temperature=1.0, test=(), goalposts=solved, solutions=solutions
+            )
+            commit_measured(store, session, [], measured, step)
+    fork = fork_run(run, longer, tmp_path / "fork")
+    loop.resume(fork, engine=ScriptedEngine(write))
+    loop.resume(run, engine=ScriptedEngine(write), overrides=["steps=6"])
+    assert "lemma/alignment" not in metrics_of(whole)[4]
+    assert "lemma/alignment" in metrics_of(whole)[5]
+    assert metrics_of(run) == metrics_of(whole)
+    assert metrics_of(fork) == metrics_of(whole)
