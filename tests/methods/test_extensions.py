@@ -1,5 +1,6 @@
 """Ladder, renewal, axis check and alignment on the whole loop: what they do, and exact resume."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from gasp_rl.curriculum.axes import on_io_axis
 from gasp_rl.engines.protocol import Row
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.engines.two import TwoPolicies
+from gasp_rl.goalposts.file import Goalpost, GoalpostFile, write_goalposts
 from gasp_rl.methods import loop
 from gasp_rl.methods.controls import Measured, commit_measured
 from gasp_rl.methods.session import open_session
@@ -18,7 +20,7 @@ from gasp_rl.store.run import RunStore
 from gasp_rl.store.views import RolloutFilter
 from gasp_rl.tasks import Induction
 from gasp_rl.types import Example, PassRate
-from tests.methods.conftest import metrics_of, resumed_like_whole, with_keys, write
+from tests.methods.conftest import metrics_of, question, resumed_like_whole, with_keys, write
 
 
 def test_a_ladder_goes_on_from_mastered_lifts_alone(config: Config, tmp_path: Path) -> None:
@@ -114,6 +116,23 @@ def test_alignment_multiplies_the_rewards_of_accepted_proposals(
         else:
             assert half.reward == plain.reward
     assert 0 < metrics_of(runs[1])[0]["lemma/alignment"] < 1
+
+
+def test_references_stand_in_for_solutions_only_where_a_setting_says_so(
+    config: Config, tmp_path: Path
+) -> None:
+    goalposts = tmp_path / "with-references.jsonl"
+    known = [replace(question(i), reference=f"def f(x):\n    return x + {i}") for i in range(5)]
+    write_goalposts(goalposts, GoalpostFile(tuple(Goalpost(q) for q in known)))
+    config = with_keys(config, steps=1, data={"goalposts": str(goalposts)})
+    for reference in (False, True):
+        alignment = {"measure": "likelihood", "reference": reference}
+        run = loop.train(
+            with_keys(config, alignment=alignment),
+            tmp_path / str(reference),
+            engine=ScriptedEngine(write),
+        )
+        assert ("lemma/alignment" in metrics_of(run)[0]) == reference
 
 
 def test_a_teacher_of_its_own_learns_from_proposals_and_the_student_from_attempts(
