@@ -81,6 +81,8 @@ def test_words_where_a_list_belongs_are_its_members() -> None:
         (["steps.x=1"], "steps is a value, not a section"),
         (["teacher.shown=5"], "shown 5 must be below inputs 5"),
         (["teacher.lemma.low=0.9"], "must be in this order"),
+        (["azr.composite.least=3"], r"azr\.composite: composite: least 3 must not be above most 2"),
+        (["alignment.reference=true"], "reference is for measure likelihood, and measure is none"),
         (["method=magic"], "method"),
         (["name=../up"], "name"),
     ],
@@ -89,6 +91,39 @@ def test_bad_overrides_are_one_sentence(overrides: list[str], sentence: str) -> 
     with pytest.raises(ConfigError, match=sentence) as caught:
         load_config("miniature", overrides)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["azr", "rlvr"])
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("teacher.model=elsewhere", "teacher.model='elsewhere'"),
+        ("teacher.lifts=0", "teacher.lifts=0"),
+        ("teacher.lifts=5", "teacher.lifts=5"),
+        ("teacher.axis_check=log", "teacher.axis_check='log'"),
+        ("teacher.guide=pool", "teacher.guide='pool'"),
+        ("teacher.axes=f", "teacher.axes=('f',)"),
+        ("renewal.every=10", "renewal.every=10"),
+        ("alignment.measure=words", "alignment.measure='words'"),
+        ("alignment.weight=0.5", "alignment.weight=0.5"),
+    ],
+)
+def test_switches_that_a_method_would_ignore_are_refused(
+    method: str, override: str, named: str
+) -> None:
+    for guided in ("gasp", "gasp+rlvr"):
+        load_config("miniature", [f"method={guided}", override])
+    with pytest.raises(ConfigError) as caught:
+        load_config("miniature", [f"method={method}", override])
+    assert str(caught.value) == (
+        f"recipe miniature: {named} is for method=gasp and gasp+rlvr, and method={method} would "
+        "ignore it; leave it out"
+    )
+
+
+def test_unused_sizes_may_be_inherited() -> None:
+    sizes = ["teacher.min_accepted=3", "teacher.mastery=0.1", "renewal.active=9"]
+    assert load_config("miniature", ["method=azr", *sizes]).renewal.active == 9
 
 
 def test_missing_and_broken_recipes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gasp_rl.config import AzrConfig, IntrinsicConfig
@@ -120,6 +120,141 @@ def test_what_is_taken_away_leaves_python(comments: int, prints: int) -> None:
     for change in (without_comments, without_prints, without_globals):
         ast.parse(change(program))
     assert without_prints(without_comments(program)) == "n = 2\ndef f(x):\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "before", "after"),
+    [
+        ("prints", "def f(x):\n    print(x); return x\n", "def f(x):\n    return x\n"),
+        ("prints", "def f(x):\n    y = x; print(x); print(y)  # c\n    return y\n", None),
+        ("prints", "if x:\n    y = 1\nelse:\n    print(x)\n", None),
+        ("prints", "if x:\n    print(x)\n    print(x)\n", "if x:\n    pass\n"),
+        ("prints", "if x: print(x); print(x)\nelse: print(x)\n", "if x: pass\nelse: pass\n"),
+        ("prints", "try:\n    print(1)\nexcept E:\n    print(2)\nfinally:\n    print(3)\n", None),
+        ("prints", "match x:\n    case 1:\n        print(1)\n", None),
+        ("prints", "print('''a\n;'''); x = 1\n", "x = 1\n"),
+        ("prints", "print(1) \\\n;\nx = 1\n", "x = 1\n"),
+        ("prints", "print(1); \\\n  x = 1\n", "x = 1\n"),
+        ("prints", "if x:\n  \\\n print(1)\n  y = 1\n", "if x:\n  \\\n pass\n  y = 1\n"),
+        ("prints", "x = '\x0c\u2028'\nprint(x)\ny = 1\n", "x = '\x0c\u2028'\ny = 1\n"),
+        ("prints", "x = 1\rprint(x)\ry = 2", "x = 1\ry = 2"),
+        ("prints", "\u00e9 = 1; print('\u00e9'); y = 2\n", "\u00e9 = 1; y = 2\n"),
+        ("globals", "A = 1; import math\n", "import math\n"),
+        ("globals", "import math; A = 1\nB = 2", "import math\n"),
+        ("comments", "x = 1 \\\n# c\ny = 2\n", "x = 1 \\\n\ny = 2\n"),
+        ("comments", "x = '\x0c\u2028'  # c\ny = 2  # d\n", "x = '\x0c\u2028'\ny = 2\n"),
+    ],
+)
+def test_whole_statements_are_cut_however_they_stand(
+    part: str, before: str, after: str | None
+) -> None:
+    changed = CHANGES[part](before)
+    assert shape(changed) == expected(part, before)
+    assert after is None or changed == after
+
+
+CHANGES = {
+    "comments": without_comments,
+    "prints": without_prints,
+    "globals": without_globals,
+}
+
+SIMPLE = (
+    *(
+        "print(x)",
+        "print('\u00e9;', x)",
+        "(print(1))",
+        "print('''a\n;  # no\n''')",
+        "print(\n x\n)",
+    ),
+    *("y = x", "z: int = 1", "y += '''\n#;'''", "import math", "pass", "x", "y = '\x0c\u2028'"),
+)
+BETWEEN = ("; ", ";", " ; ", ";\\\n ", " \\\n; ")
+ENDS = ("", "", ";", "  # note", " ;# note", " # note \\", " \\\n;", " \\\n# note", " \\\n")
+HEADS = (
+    ("if x:",),
+    ("if x:", "else:"),
+    ("if x:", "elif y:", "else:"),
+    ("for x in y:", "else:"),
+    ("while x:", "else:"),
+    ("try:", "except E:", "else:", "finally:"),
+    ("try:", "finally:"),
+    ("with x:",),
+    ("def g(x):",),
+    ("class A:",),
+    ("async def g(x):",),
+)
+ABOVE = ("", "", "# above\n", "# above \\\n", "\n", "\\\n")
+
+
+@st.composite
+def simple_lines(draw: st.DrawFn) -> str:
+    """Simple statements on one logical line."""
+    found = draw(st.lists(st.sampled_from(SIMPLE), min_size=1, max_size=4))
+    joined = found[0] + "".join(draw(st.sampled_from(BETWEEN)) + s for s in found[1:])
+    return joined + draw(st.sampled_from(ENDS)) + "\n"
+
+
+@st.composite
+def blocks(draw: st.DrawFn, indent: str = "", depth: int = 0) -> str:
+    """Statements one below the other."""
+    text = ""
+    for _ in range(draw(st.integers(1, 4))):
+        above = draw(st.sampled_from(ABOVE))
+        text += indent + above + (indent if above else "")
+        if above == "\\\n" or depth == 2 or draw(st.booleans()):
+            text += draw(simple_lines())
+            continue
+        for number, head in enumerate(draw(st.sampled_from(HEADS))):
+            text += (indent if number else "") + head
+            if draw(st.booleans()):
+                text += " " + draw(simple_lines())
+            else:
+                text += "\n" + draw(blocks(indent + "  ", depth + 1))
+    return text
+
+
+def expected(part: str, program: str) -> str:
+    """The syntax tree without the nodes that the part names."""
+    tree = ast.parse(program)
+    if part == "globals":
+        kinds = (ast.Assign, ast.AnnAssign, ast.AugAssign)
+        tree.body = [node for node in tree.body if not isinstance(node, kinds)]
+    if part == "prints":
+        tree = Prints().visit(tree)
+    return shape(tree)
+
+
+class Prints(ast.NodeTransformer):
+    """Each print becomes `pass`."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        return ast.Pass() if ast.unparse(node).startswith("print(") else node
+
+
+def shape(program: str | ast.Module) -> str:
+    """The syntax tree without `pass`, which may stand where something was."""
+    tree = ast.parse(program) if isinstance(program, str) else program
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            suite = getattr(node, name, None)
+            if isinstance(suite, list):
+                # An empty `else` is none; other suites are never empty.
+                setattr(node, name, [s for s in suite if not isinstance(s, ast.Pass)])
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("part", CHANGES)
+@given(program=blocks(), newline=st.sampled_from(("\n", "\r\n", "\r")), ends=st.booleans())
+def test_nothing_else_is_taken_away(part: str, program: str, newline: str, ends: bool) -> None:
+    program = (program if ends else program.removesuffix("\n")).replace("\n", newline)
+    try:
+        ast.parse(program)
+    except SyntaxError:
+        assume(False)
+    changed = CHANGES[part](program)
+    assert shape(changed) == expected(part, program)
+    assert CHANGES[part](changed) == changed
 
 
 TASK = Induction(

@@ -1,5 +1,6 @@
 """Ladder, renewal, axis check and alignment on the whole loop: what they do, and exact resume."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ from gasp_rl.curriculum.axes import on_io_axis
 from gasp_rl.engines.protocol import Row
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.engines.two import TwoPolicies
+from gasp_rl.goalposts.file import Goalpost, GoalpostFile, write_goalposts
 from gasp_rl.methods import loop
+from gasp_rl.methods.controls import Measured, commit_measured
+from gasp_rl.methods.session import open_session
 from gasp_rl.sandbox import Sandbox
+from gasp_rl.store.fork import fork_run
 from gasp_rl.store.run import RunStore
 from gasp_rl.store.views import RolloutFilter
 from gasp_rl.tasks import Induction
-from gasp_rl.types import Example
-from tests.methods.conftest import metrics_of, resumed_like_whole, with_keys, write
+from gasp_rl.types import Example, PassRate
+from tests.methods.conftest import metrics_of, question, resumed_like_whole, with_keys, write
 
 
 def test_a_ladder_goes_on_from_mastered_lifts_alone(config: Config, tmp_path: Path) -> None:
@@ -113,6 +118,23 @@ def test_alignment_multiplies_the_rewards_of_accepted_proposals(
     assert 0 < metrics_of(runs[1])[0]["lemma/alignment"] < 1
 
 
+def test_references_stand_in_for_solutions_only_where_a_setting_says_so(
+    config: Config, tmp_path: Path
+) -> None:
+    goalposts = tmp_path / "with-references.jsonl"
+    known = [replace(question(i), reference=f"def f(x):\n    return x + {i}") for i in range(5)]
+    write_goalposts(goalposts, GoalpostFile(tuple(Goalpost(q) for q in known)))
+    config = with_keys(config, steps=1, data={"goalposts": str(goalposts)})
+    for reference in (False, True):
+        alignment = {"measure": "likelihood", "reference": reference}
+        run = loop.train(
+            with_keys(config, alignment=alignment),
+            tmp_path / str(reference),
+            engine=ScriptedEngine(write),
+        )
+        assert ("lemma/alignment" in metrics_of(run)[0]) == reference
+
+
 def test_a_teacher_of_its_own_learns_from_proposals_and_the_student_from_attempts(
     config: Config, tmp_path: Path
 ) -> None:
@@ -149,3 +171,28 @@ def test_extensions_resume_exactly(config: Config, tmp_path: Path) -> None:
     )
     assert resumed_like_whole(config, tmp_path, crash=5)
     assert {"ladder/tried", "renewal/retired"} <= set(metrics_of(tmp_path / "whole")[5])
+
+
+def test_a_run_that_was_measured_goes_on_like_one_that_was_not(
+    config: Config, tmp_path: Path
+) -> None:
+    """Solutions that a measurement found are no solutions that the run found."""
+    config = with_keys(config, alignment={"measure": "likelihood"}, eval={"every": 6})
+    longer = with_keys(config, steps=6)
+    whole = loop.train(longer, tmp_path / "whole", engine=ScriptedEngine(write))
+    run = loop.train(config, tmp_path / "run", engine=ScriptedEngine(write))
+    with open_session(config, ScriptedEngine(write)) as session, RunStore.open(run) as store:
+        for name, step in (("base", 0), ("trained", 4)):
+            solved = [PassRate(1, 4)] * len(session.goalposts)
+            solutions = ["```python\ndef f(x):\n    return x\n```"] * len(session.goalposts)
+            measured = Measured(
+                name=name, temperature=1.0, test=(), goalposts=solved, solutions=solutions
+            )
+            commit_measured(store, session, [], measured, step)
+    fork = fork_run(run, longer, tmp_path / "fork")
+    loop.resume(fork, engine=ScriptedEngine(write))
+    loop.resume(run, engine=ScriptedEngine(write), overrides=["steps=6"])
+    assert "lemma/alignment" not in metrics_of(whole)[4]
+    assert "lemma/alignment" in metrics_of(whole)[5]
+    assert metrics_of(run) == metrics_of(whole)
+    assert metrics_of(fork) == metrics_of(whole)

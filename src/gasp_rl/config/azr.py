@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gasp_rl.config.section import Section
 from gasp_rl.config.selfplay import Kinds
@@ -40,6 +40,12 @@ class CompositeConfig(Section):
     """Most helpers."""
     first_step: int = Field(1, ge=1)
     """First step with composite proposals."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "CompositeConfig":
+        if self.least > self.most:
+            raise ValueError(f"composite: least {self.least} must not be above most {self.most}")
+        return self
 
 
 class AzrConfig(Section):

@@ -22,9 +22,9 @@ def parse_config(tree: dict[str, Any], origin: str) -> Config:
         if problem["type"] == "extra_forbidden":
             raise ConfigError(f"{origin}: unknown key {key}{nearest_key(key)}") from None
         message = problem["msg"].removeprefix("Value error, ")
-        raise ConfigError(
-            f"{origin}: {key or 'config'}: {message} (got {problem['input']!r:.200})"
-        ) from None
+        if not key:  # about several sections; the sentence names its settings
+            raise ConfigError(f"{origin}: {message}") from None
+        raise ConfigError(f"{origin}: {key}: {message} (got {problem['input']!r:.200})") from None
 
 
 def override_config(config: Config, overrides: Sequence[str], origin: str) -> Config:

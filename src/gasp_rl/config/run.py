@@ -1,9 +1,10 @@
 """The configuration of a whole run: its sections, and what belongs to none of them."""
 
 import re
+from functools import reduce
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gasp_rl.config.azr import AzrConfig
 from gasp_rl.config.section import Section
@@ -32,6 +33,13 @@ from gasp_rl.config.training import (
     OptimConfig,
     TinkerConfig,
 )
+
+_GUIDED = (
+    *("teacher.model", "teacher.lifts", "teacher.axis_check", "teacher.guide", "teacher.axes"),
+    *("renewal.every", "alignment.measure", "alignment.weight"),
+)
+"""Switches of guided self-play that make another method of it. Sizes are not among them: a recipe of
+another method may inherit those from its base."""
 
 
 class Config(Section):
@@ -80,3 +88,21 @@ class Config(Section):
                 "takes letters, digits, '.', '_' and '-', and begins with a letter or a digit"
             )
         return name
+
+    @model_validator(mode="after")
+    def _taken_by_the_method(self) -> "Config":
+        """A switch that the method would ignore is refused: the run would not be what it says."""
+        if self.method.startswith("gasp"):
+            return self
+        for key in _GUIDED:
+            value, default = (_at(config, key) for config in (self, type(self).model_construct()))
+            if value != default:
+                raise ValueError(
+                    f"{key}={value!r:.100} is for method=gasp and gasp+rlvr, and method="
+                    f"{self.method} would ignore it; leave it out"
+                )
+        return self
+
+
+def _at(config: Config, key: str) -> object:
+    return reduce(getattr, key.split("."), config)

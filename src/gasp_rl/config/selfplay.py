@@ -160,6 +160,17 @@ class AlignmentConfig(Section):
     """The endpoint's name of the judge's model."""
     weight: float = Field(1.0, ge=0, le=1)
     """An accepted proposal's reward is multiplied by 1 - weight + weight * score."""
+    reference: bool = False
+    """With `likelihood`: where the policy never solved a goalpost, take the reference solution (an
+    oracle, as `operators` is)."""
+
+    @model_validator(mode="after")
+    def _used(self) -> "AlignmentConfig":
+        if self.reference and self.measure != "likelihood":
+            raise ValueError(
+                f"alignment: reference is for measure likelihood, and measure is {self.measure}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _judge_named(self) -> "AlignmentConfig":

@@ -86,30 +86,45 @@ class LikelihoodGain:
     """How much likelier the policy finds a right solution of the goalpost after seeing the task.
 
     The score is the logistic function of the gain in nats per token when the task, solved, stands
-    before the goalpost's prompt. solutions: those that the policy found itself, by goalpost; of a
-    goalpost without one nothing can be said.
+    before the goalpost's statement in the same prompt. solutions: those that the policy found itself,
+    by goalpost. reference: where it found none, take the reference solution (an oracle). Of a goalpost
+    without a solution nothing can be said.
     """
 
     engine: Engine
     prompts: PromptBook
     solutions: Mapping[str, str]
+    reference: bool = False
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
-        known = [(g, t) for g, t in pairs if g.id in self.solutions]
+        found = [(g, t, self._solution(g)) for g, t in pairs]
+        known = [(g, t, solution) for g, t, solution in found if solution is not None]
         if not known:
             return [None] * len(pairs)
-        encode = self.engine.tokenizer.encode
-        solutions = [encode(self.solutions[g.id]) for g, _ in known]
-        alone = [encode(self.prompts.question(g)) for g, _ in known]
+        tokenizer = self.engine.tokenizer
+        solutions = [tokenizer.encode(solution) for _, _, solution in known]
+        questions = [self.prompts.question(g) for g, _, _ in known]
+        alone = [tokenizer.encode_prompt(question) for question in questions]
         shown = [
-            encode(f"{self.prompts.student(t)}```python\n{t.program}\n```\n") + prompt
-            for (_, t), prompt in zip(known, alone, strict=True)
+            tokenizer.encode_prompt(f"{self.prompts.student(t)}{_answer(t.program)}\n{question}")
+            for (_, t, _), question in zip(known, questions, strict=True)
         ]
         before = self.engine.logprobs(list(zip(alone, solutions, strict=True)))
         after = self.engine.logprobs(list(zip(shown, solutions, strict=True)))
         gains = [float(np.mean(b) - np.mean(a)) for a, b in zip(before, after, strict=True)]
         scores = iter(1 / (1 + math.exp(-max(-50.0, gain))) for gain in gains)
-        return [next(scores) if g.id in self.solutions else None for g, _ in pairs]
+        return [None if solution is None else next(scores) for _, _, solution in found]
+
+    def _solution(self, goalpost: Question) -> str | None:
+        own = self.solutions.get(goalpost.id)
+        if own is not None or not self.reference or goalpost.reference is None:
+            return own
+        return _answer(goalpost.reference)
+
+
+def _answer(program: str) -> str:
+    """A program as the student answers with it."""
+    return f"```python\n{program}\n```"
 
 
 def _share(part: Counter[str], whole: Counter[str]) -> float:

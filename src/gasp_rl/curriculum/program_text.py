@@ -4,10 +4,12 @@ A text that Python cannot read is handed back as it is; the sandbox then refuses
 """
 
 import ast
-import io
+import re
 import tokenize
 import warnings
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import pairwise
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -41,7 +43,7 @@ def renamed(program: str, old: str, new: str) -> str:
 
     Example: `renamed("def f(x): return f'{x}'", "f", "g_0")` is `"def g_0(x): return f'{x}'"`.
     """
-    lines = program.splitlines(keepends=True)
+    lines = _lines(program)
     for token in reversed(_tokens(program)):
         if token.type == tokenize.NAME and token.string == old:
             row, start = token.start
@@ -52,31 +54,28 @@ def renamed(program: str, old: str, new: str) -> str:
 
 def without_comments(program: str) -> str:
     """Comments are taken away, and lines that held nothing else."""
-    lines = program.splitlines(keepends=True)
+    lines = _lines(program)
     for token in _tokens(program):
         if token.type == tokenize.COMMENT:
             row, start = token.start
             line = lines[row - 1]
             kept = line[:start].rstrip()
-            lines[row - 1] = kept + line[len(line.rstrip("\r\n")) :] if kept else ""
+            end = line[len(line.rstrip("\r\n")) :]
+            if kept:
+                lines[row - 1] = kept + end
+            elif row > 1 and lines[row - 2].rstrip("\r\n").endswith("\\"):
+                lines[row - 1] = end or "\n"  # where the backslash goes on must be a line, if empty
+            else:
+                lines[row - 1] = ""
     return "".join(lines)
 
 
 def without_prints(program: str) -> str:
-    """Statements that only print are taken away; one that is a whole body becomes `pass`."""
+    """Statements that only print are taken away; where nothing else was, `pass` stands."""
     tree = parsed(program)
     if tree is None:
         return program
-    prints = [n for n in ast.walk(tree) if isinstance(n, ast.Expr) and _is_print(n.value)]
-    alone = {id(n.body[0]) for n in ast.walk(tree) if _has_one(n)}  # type: ignore[attr-defined]
-    lines = program.splitlines(keepends=True)
-    for node in sorted(prints, key=lambda n: -n.lineno):
-        end = node.end_lineno or node.lineno
-        head = lines[node.lineno - 1][: node.col_offset]
-        if head.strip():
-            continue  # it shares its line with something else
-        lines[node.lineno - 1 : end] = [f"{head}pass\n"] if id(node) in alone else []
-    return "".join(lines)
+    return _without(program, tree, [n for n in ast.walk(tree) if _is_print(n)])
 
 
 def without_globals(program: str) -> str:
@@ -84,11 +83,8 @@ def without_globals(program: str) -> str:
     tree = parsed(program)
     if tree is None:
         return program
-    lines = program.splitlines(keepends=True)
     kinds = (ast.Assign, ast.AnnAssign, ast.AugAssign)
-    for node in reversed([n for n in tree.body if isinstance(n, kinds)]):
-        lines[node.lineno - 1 : node.end_lineno] = []
-    return "".join(lines)
+    return _without(program, tree, [n for n in tree.body if isinstance(n, kinds)])
 
 
 def composed(helpers: Sequence[str], program: str) -> str:
@@ -106,21 +102,123 @@ def uncalled(helpers: Iterable[str], program: str) -> list[str]:
     return [name for i, _ in enumerate(helpers) if (name := f"g_{i}") not in called]
 
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_LINE_BYTES = re.compile(_LINE.pattern.encode())
+_GOES_ON = rb"(?:[ \t\f]|\\(?:\r\n|\r|\n))*"
+_SEMICOLON = re.compile(_GOES_ON + rb";" + _GOES_ON)
+
+
+def _lines(program: str) -> list[str]:
+    """The lines as Python counts them, with their ends; `splitlines` knows ends that Python does not."""
+    return _LINE.findall(program)
+
+
 def _tokens(program: str) -> list[tokenize.TokenInfo]:
+    lines = (line.rstrip("\r\n") + "\n" for line in _lines(program))
     try:
-        return list(tokenize.generate_tokens(io.StringIO(program).readline))
+        return list(tokenize.generate_tokens(lambda: next(lines, "")))
     except (tokenize.TokenError, *_UNREADABLE):
         return []
 
 
-def _is_print(value: ast.expr) -> bool:
+def _is_print(node: ast.AST) -> bool:
     return (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Name)
-        and value.func.id == "print"
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Name)
+        and node.value.func.id == "print"
     )
 
 
-def _has_one(node: ast.AST) -> bool:
-    body = getattr(node, "body", None)
-    return isinstance(body, list) and len(body) == 1
+def _without(program: str, tree: ast.Module, unwanted: Sequence[ast.AST]) -> str:
+    """The program without simple statements of it; all other text stays as it is."""
+    source = _Source(program.encode())
+    gone = {id(node) for node in unwanted}
+    cuts = [
+        cut
+        for suite in _suites(tree)
+        if any(id(statement) in gone for statement in suite)
+        for cut in source.cuts(suite, gone, may_vanish=suite is tree.body)
+    ]
+    parts, at = [], 0
+    for start, end, instead in sorted(cuts):
+        parts += [source.text[at:start], instead]
+        at = end
+    return b"".join([*parts, source.text[at:]]).decode()
+
+
+def _suites(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+    """Every list of statements: bodies, and what follows else, except, finally and case."""
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            suite = getattr(node, field, None)
+            if isinstance(suite, list) and suite:
+                yield suite
+
+
+Cut = tuple[int, int, bytes]
+"""Bytes from one place to another, and what stands there instead."""
+
+
+class _Source:
+    """A program's bytes, for places in a syntax tree count bytes of lines."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._starts = [0, *(line.end() for line in _LINE_BYTES.finditer(text))]
+
+    def cuts(self, suite: Sequence[ast.stmt], gone: Set[int], *, may_vanish: bool) -> list[Cut]:
+        """What takes the statements that are gone out of a suite, which keeps one, or gets `pass`."""
+        emptied = all(id(statement) in gone for statement in suite) and not may_vanish
+        stays = id(suite[0]) if emptied else None
+        cuts: list[Cut] = []
+        for line in self._logical_lines(suite):
+            kept = [s for s in line if id(s) not in gone or id(s) == stays]
+            if emptied and kept:
+                cuts.append((*self._place(kept[0]), b"pass"))
+            if kept:
+                cuts += self._cuts_beside(line, kept)
+            else:
+                cuts.append(self._whole(line))
+        return cuts
+
+    def _logical_lines(self, suite: Sequence[ast.stmt]) -> list[list[ast.stmt]]:
+        """The suite's statements, together those that semicolons join."""
+        lines = [[suite[0]]]
+        for before, statement in pairwise(suite):
+            end, start = self._place(before)[1], self._place(statement)[0]
+            if _SEMICOLON.fullmatch(self.text, end, start):
+                lines[-1].append(statement)
+            else:
+                lines.append([statement])
+        return lines
+
+    def _cuts_beside(self, line: Sequence[ast.stmt], kept: Sequence[ast.stmt]) -> list[Cut]:
+        """Cut up to the next statement of the line, or after the last that is kept to the end."""
+        staying = {id(statement) for statement in kept}
+        cuts = [
+            (self._place(statement)[0], self._place(after)[0], b"")
+            for statement, after in pairwise(line[: line.index(kept[-1]) + 1])
+            if id(statement) not in staying
+        ]
+        if line[-1] is not kept[-1]:
+            cuts.append((self._place(kept[-1])[1], self._place(line[-1])[1], b""))
+        return cuts
+
+    def _whole(self, line: Sequence[ast.stmt]) -> Cut:
+        """Cut the lines of the text that a logical line fills, with a comment at its end."""
+        start, end = self._place(line[0])[0], self._place(line[-1])[1]
+        row = line[0].lineno - 1
+        first = self._starts[row]
+        if row and self.text[self._starts[row - 1] : first].rstrip(b"\r\n").endswith(b"\\"):
+            return start, end, b"pass"  # its indentation is that of the line before
+        if semicolon := _SEMICOLON.match(self.text, end):
+            end = semicolon.end()
+        last = bisect_right(self._starts, end)
+        return first, self._starts[last] if last < len(self._starts) else len(self.text), b""
+
+    def _place(self, statement: ast.stmt) -> tuple[int, int]:
+        assert statement.end_lineno is not None
+        assert statement.end_col_offset is not None
+        start = self._starts[statement.lineno - 1] + statement.col_offset
+        return start, self._starts[statement.end_lineno - 1] + statement.end_col_offset

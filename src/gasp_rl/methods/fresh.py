@@ -12,7 +12,7 @@ from gasp_rl.engines.protocol import SamplingParams
 from gasp_rl.methods.journal import Journal
 from gasp_rl.rng import rng, seed_for
 from gasp_rl.roles.student import Student, pass_rate
-from gasp_rl.store.records import GoalpostAttempt, Purpose
+from gasp_rl.store.records import TRAINED, GoalpostAttempt, Purpose
 from gasp_rl.tasks import Question, Task, TrainingQuestion
 from gasp_rl.types import PassRate, Stage
 
@@ -40,14 +40,19 @@ class FreshSamples:
         """The first right answer that the policy gave to each goalpost."""
 
     def recall(self, attempts: Sequence[GoalpostAttempt]) -> None:
-        """Be where the tests of earlier steps left it."""
+        """Be where the tests and trials of earlier steps left it.
+
+        attempts: all that the store holds. Those of a measurement of the run came after its steps and
+        are passed over: a run that was measured goes on like one that was not.
+        """
         tests = [a for a in attempts if a.policy == RENEWAL]
         self.goalposts.replay((a.step, a.goalpost, PassRate(a.correct, a.total)) for a in tests)
         self.note_solutions(attempts)
 
     def note_solutions(self, attempts: Sequence[GoalpostAttempt]) -> None:
+        """Keep the first right answers that the run's own trials found."""
         for attempt in attempts:
-            if attempt.solution is not None:
+            if attempt.policy == TRAINED and attempt.solution is not None:
                 self.solutions.setdefault(attempt.goalpost, attempt.solution)
 
     def renewed_goalposts(self, step: int, journal: Journal) -> Sequence[Question]:

@@ -27,6 +27,7 @@ from gasp_rl.store.progress import Progress, Silent
 from gasp_rl.store.records import (
     GUIDE,
     SEED,
+    TRAINED,
     EvalRecord,
     GoalpostAttempt,
     GoalpostRecord,
@@ -39,9 +40,6 @@ from gasp_rl.types import Axis, Metrics, PassRate, Stage
 
 MAY_CHANGE = {"steps", "stop_when_dead"}
 """Settings that resuming may change: they decide when a run ends, not what its steps do."""
-
-TRAINED = "trained"
-"""Name of the policy in training among those that were evaluated."""
 
 WARM = 3
 """Step after which memory has been held that a run holds; it is then compared with the plan."""

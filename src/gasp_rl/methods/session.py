@@ -222,7 +222,9 @@ def build_measure(
         case "embedding":
             return alignment.Similarity(buffers.index.embedder)
         case "likelihood":
-            return alignment.LikelihoodGain(student.engine, student.prompts, solutions)
+            return alignment.LikelihoodGain(
+                student.engine, student.prompts, solutions, config.alignment.reference
+            )
         case "judge":
             settings = config.alignment
             return AlignmentJudge(EndpointSampler(settings.judge_url, settings.judge_model))

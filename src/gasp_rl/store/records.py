@@ -68,6 +68,10 @@ SEED, GUIDE = "seed", "guide"
 """Sources of what stands at the root of a tree and is no goalpost: the identity program that AZR
 starts from, and a question drawn in a goalpost's place. No count of goalposts holds them."""
 
+TRAINED = "trained"
+"""Name of the policy in training, as the run's own trials sampled it, among those that were evaluated;
+what measures a run afterwards gives its goalpost attempts other names."""
+
 
 @dataclass(frozen=True, slots=True)
 class GoalpostRecord:
