@@ -9,6 +9,7 @@ from gasp_rl.config import Config
 from gasp_rl.engines.scripted import ScriptedEngine
 from gasp_rl.errors import DataError
 from gasp_rl.methods import controls, loop
+from gasp_rl.methods.dry_run import describe
 from gasp_rl.methods.held_out import load_held_out
 from gasp_rl.methods.session import open_session
 from gasp_rl.problems.schema import write_questions
@@ -176,3 +177,10 @@ def test_sets_with_the_same_ids_are_not_mixed(config: Config, tmp_path: Path) ->
     two = questions_file(tmp_path / "two.jsonl", replace(question(51), id="h50"))
     with pytest.raises(DataError, match=r"data\.test: two questions have the id h50"):
         load_held_out(with_keys(config, data={"test": f"{one},{two}"}), {})
+
+
+def test_a_dry_run_counts_what_measures(sets: Config, tmp_path: Path) -> None:
+    assert "2 validation questions, 3 test questions" in describe(sets)
+    leaking = with_keys(sets, data={"test": sets.data.goalposts})
+    assert "no validation or test questions: 5 questions of data.goalposts" in describe(leaking)
+    assert "test question" not in describe(with_keys(sets, data={"test": "", "validation": ""}))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gasp_rl.config import Config
 from gasp_rl.errors import DataError
+from gasp_rl.methods.held_out import load_held_out
 from gasp_rl.methods.session import load_goalposts, load_guides, load_pool
 from gasp_rl.miniature import assets
 from gasp_rl.planning.plan import budget_line, make_plan, render
@@ -22,7 +23,8 @@ def describe(config: Config) -> str:
     question, said = _question(config)
     folder, model_said = _folder(config)
     prompts = load_prompts(folder)
-    parts = [config.model_dump_json(indent=1), *model_said, *said, _plan(config)]
+    parts = [config.model_dump_json(indent=1), *model_said, *said]
+    parts += [*_held_out(config), _plan(config)]
     if config.method.startswith("gasp"):
         for axis in map(Axis, config.teacher.axes):
             prompt = prompts.lemma(question, axis, config.teacher.inputs)
@@ -59,6 +61,18 @@ def _question(config: Config) -> tuple[Question, list[str]]:
         said.append(f"not here: {error}")
     stand_in = assets.goalposts("miniature").goalposts[0].question
     return stand_in, [*said, "the prompts show a question of the miniature in its place"]
+
+
+def _held_out(config: Config) -> list[str]:
+    """How many questions the sets hold that measure, where the configuration names some."""
+    if not (config.data.validation or config.data.test):
+        return []
+    try:
+        sets = load_held_out(config, {"data.goalposts": load_goalposts(config)})
+    except (DataError, OSError) as error:
+        return [f"no validation or test questions: {error}"]
+    validation, test = len(sets.validation), len(sets.test)
+    return [f"{counted(validation, 'validation question')}, {counted(test, 'test question')}"]
 
 
 def _folder(config: Config) -> tuple[Path | None, list[str]]:
