@@ -24,7 +24,8 @@ class DataConfig(Section):
     """Question sets, with commas between (`lcb-v5=FILE`, `questions.jsonl`), that temperatures and
     checkpoints are chosen by; empty: the embedded pool's own, of other pools none."""
     test: str = ""
-    """Question sets that `gasp controls` and studies report; empty: as for `validation`."""
+    """Question sets that `gasp controls` and studies report; empty: the embedded pool's own, of other
+    pools none."""
     limit: int | None = Field(None, ge=1)
     """Use at most this many goalposts (the first ones); none means all."""
 
