@@ -16,6 +16,7 @@ from gasp_rl.evals.seeds import (
     t_distribution,
     t_quantile,
 )
+from gasp_rl.types import PassRate
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,46 @@ def test_without_a_spread_to_take_two_seeds_speak_for_themselves() -> None:
     hard = np.linspace(0, 1, 50)
     calm, wild = np.stack([hard, hard]), np.stack([hard - 0.3, hard + 0.3])
     assert mean_over_seeds(wild).error > 3 * mean_over_seeds(calm).error
+
+
+def test_an_arm_that_solved_nothing_may_solve_what_was_not_asked() -> None:
+    nothing, everything = np.zeros((3, 143)), np.ones((1, 143))
+    share = mean_over_seeds(nothing)
+    assert (share.value, share.low) == (0, 0)
+    assert share.high == pytest.approx(PassRate(0, 143).interval()[1])  # 2.6%
+    assert mean_over_seeds(everything).low == pytest.approx(PassRate(143, 143).interval()[0])
+    same = difference_over_seeds(nothing, nothing)
+    assert same.high == -same.low == pytest.approx(share.high)
+    assert (same.p_value, same.verdict) == (1, "no difference shown")
+    apart = difference_over_seeds(nothing, everything)
+    assert (apart.high, apart.verdict) == (pytest.approx(1), "better")
+    one = difference_over_seeds(np.zeros((1, 1)), np.ones((1, 1)))
+    assert one.verdict == "no difference shown"
+    assert one.p_value > 0.05
+
+
+def test_two_arms_that_solved_the_same_may_differ_elsewhere_and_one_that_varies_shows_it() -> None:
+    nothing, some = np.zeros((1, 143)), np.zeros((1, 143))
+    some[0, :9] = 1
+    share = PassRate(0, 143).interval()[1]
+    equal = difference_over_seeds(some, some)
+    assert equal.high == -equal.low == pytest.approx(share)
+    seen, alone = difference_over_seeds(nothing, some), mean_over_seeds(some)
+    assert (seen.low, seen.high) == pytest.approx((alone.low, alone.high))
+    lent = pooled_spread([np.stack([some[0], nothing[0]])])
+    wide = difference_over_seeds(nothing, nothing, (lent, lent))
+    assert lent is not None
+    reach = t_quantile(0.975, 2) * math.sqrt(2 * lent.variance)
+    assert wide.high == pytest.approx(math.hypot(reach, share), rel=0.1)
+
+
+@pytest.mark.parametrize("rate", [0.004, 0.01, 0.99])
+def test_shares_near_0_and_1_are_covered_also_when_nothing_was_seen(rate: float) -> None:
+    draw, hits, empty, trials = np.random.default_rng(13), 0, 0, 200
+    for _ in range(trials):
+        solved = (draw.random((1, 143)) < rate).astype(float)
+        empty += bool(np.ptp(solved) == 0)
+        estimate = mean_over_seeds(solved)
+        hits += estimate.low <= rate <= estimate.high
+    assert empty > 0.15 * trials
+    assert hits / trials >= 0.9

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from gasp_rl.config import load_config
-from gasp_rl.errors import ConfigError, StoreError
+from gasp_rl.config import SandboxConfig, load_config
+from gasp_rl.errors import ConfigError, SandboxError, StoreError
+from gasp_rl.problems.schema import write_questions
+from gasp_rl.sandbox.dispatch import WORKERS_VARIABLE, worker_count
 from gasp_rl.store.folder import holder_of
 from gasp_rl.store.reader import RunReader
 from gasp_rl.studies.measure import candidates, choose
 from gasp_rl.studies.measured import read_measured
 from gasp_rl.studies.report import write_study_report
 from gasp_rl.studies.results import gather
-from gasp_rl.studies.schedule import run_study, states
+from gasp_rl.studies.schedule import _Schedule, run_study, state_of, states
 from gasp_rl.studies.study import (
     Plan,
     Study,
@@ -37,6 +39,8 @@ from gasp_rl.studies.study import (
     write_plan,
 )
 from gasp_rl.studies.tables import kept
+from gasp_rl.tasks import Form, Question
+from gasp_rl.types import Example
 
 ROLLOUTS = 40
 """Two or three tiny steps."""
@@ -163,6 +167,41 @@ def test_more_selections_measure_again_what_lacks_them(whole: tuple[Plan, Path])
     folder = whole[1]
     wider = tiny(selections=["pass@20", "pass@1", "last"])
     assert {state.stage for state in states(wider, folder)} == {"stopped"}
+
+
+def test_files_that_do_not_say_their_validation_samples_were_measured_with_the_default(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    plan, folder = whole
+    shutil.copytree(folder / "measured", tmp_path / "measured")
+    for file in (tmp_path / "measured").iterdir():
+        tree = json.loads(file.read_text())
+        assert tree.pop("covers") == "pass@20,last x 2; validation x 1"
+        assert tree.pop("validated") is True
+        file.write_text(json.dumps({**tree, "covers": "pass@20,last x 2"}))
+    assert {state.stage for state in states(tiny(validation_samples=20), tmp_path)} == {"done"}
+    assert {state.stage for state in states(plan, tmp_path)} == {"waiting"}
+
+
+def test_more_validation_samples_measure_a_run_again(
+    whole: tuple[Plan, Path], tmp_path: Path
+) -> None:
+    plan, folder = whole
+    run, copy = plan.run("base-s0"), tmp_path / "runs" / "base-s0"
+    shutil.copytree(folder / "runs" / "base-s0", copy)
+    shutil.copytree(folder / "measured", tmp_path / "measured")
+    wider = tiny(validation_samples=2)
+    write_plan(wider, tmp_path)
+    assert state_of(plan, run, tmp_path).stage == "done"
+    assert state_of(wider, run, tmp_path).stage == "stopped"
+    run_study(wider, tmp_path, 1, lambda text: None, [wider.run("base-s0")])
+    assert state_of(wider, run, tmp_path).stage == "done"
+    with RunReader.open(copy) as reader:
+        rows = reader.evals("validation")
+        assert {row.total for row in rows} == {2}
+        assert len(rows) == 216
+    before, after = facts(folder / "runs" / "base-s0"), facts(copy)
+    assert after["goalposts"] == before["goalposts"]
 
 
 def test_the_report_says_what_the_stores_hold(whole: tuple[Plan, Path]) -> None:
@@ -341,6 +380,93 @@ def test_arms_differ_from_their_recipe_in_what_the_study_says_alone() -> None:
     expected = load_config("miniature", TINY["overrides"]).model_dump()  # type: ignore[arg-type]
     expected["budget"]["student_rollouts"] = ROLLOUTS
     assert run.config.model_dump() == {**expected, "seed": 1, "name": "gasp-s1"}
+
+
+def own_questions(folder: Path, test: str) -> Plan:
+    """The base alone on questions of one's own, without validation questions."""
+    pool = folder / "pool.jsonl"
+    questions = [
+        Question(
+            id=f"q{i}",
+            source="mine",
+            form=Form.FUNCTION,
+            statement=f"set n to {i} . add n to x .",
+            shown=(Example("1", str(i + 1)), Example("2", str(i + 2))),
+            hidden=(Example("3", str(i + 3)),),
+        )
+        for i in range(4)
+    ]
+    write_questions(pool, questions)
+    named = [f"data.pool={pool}", *([f"data.test={pool}"] if test else [])]
+    overrides = [*TINY["overrides"], *named, "eval.temperatures=[0.6,1.0]"]  # type: ignore[misc]
+    return tiny(
+        overrides=overrides,
+        groups={},
+        seeds=[0],
+        main="",
+        arms=[{"name": "untrained", "recipe": "miniature", "train": False}],
+        selections=["pass@20", "pass@1", "last"],
+    )
+
+
+@pytest.mark.parametrize("test", ["", "named"])
+def test_without_validation_questions_no_choice_is_claimed(test: str, tmp_path: Path) -> None:
+    plan = own_questions(tmp_path, test)
+    folder = tmp_path / "study"
+    write_plan(plan, folder)
+    said: list[str] = []
+    (ended,) = run_study(plan, folder, 1, said.append)
+    assert ended.stage == "done", said
+    write_study_report(plan, folder)
+    text = (folder / "report.md").read_text()
+    assert text.count("\n## ") == text.count("\n## Last checkpoint") == 1
+    assert "validation temperature" not in text
+    assert "**No validation questions**: nothing was chosen, shown is the last checkpoint" in text
+    assert "at temperature 0.6, the first of `eval.temperatures`" in text
+    tree = json.loads((folder / "report.json").read_text())
+    assert tree["unvalidated"] == ["untrained"]
+    if test:
+        assert "| arm | pass@1 all | pass@2 all |" in text
+        assert "Test questions and goalposts, 2 samples of each." in text
+    else:
+        assert "pass@" not in text
+        assert "Goalposts, 2 samples of each." in text
+        assert "There were no test questions" in text
+
+
+def test_runs_at_once_share_the_cores_and_no_setting_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny()
+    write_plan(plan, tmp_path)
+    schedule = _Schedule(plan, tmp_path, 1000, lambda text: None)
+    schedule._start(plan.runs[0])
+    (process,) = schedule.active.values()
+    while not (environment := Path(f"/proc/{process.pid}/environ").read_bytes()):
+        time.sleep(0.01)  # it has not begun its program yet
+    schedule._stop(signal.SIGKILL)
+    assert b"GASP_SANDBOX_WORKERS=1" in environment.split(b"\0")
+    cores = len(os.sched_getaffinity(0))
+    monkeypatch.setenv(WORKERS_VARIABLE, "")
+    assert worker_count(SandboxConfig()) == cores
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    assert worker_count(SandboxConfig()) == 1
+    assert worker_count(SandboxConfig(workers=3)) == 3
+    monkeypatch.setenv(WORKERS_VARIABLE, str(cores + 1))
+    assert worker_count(SandboxConfig()) == cores
+    monkeypatch.setenv(WORKERS_VARIABLE, "many")
+    with pytest.raises(SandboxError, match="GASP_SANDBOX_WORKERS=many: must be a whole number"):
+        worker_count(SandboxConfig())
+
+
+@pytest.mark.parametrize("where", ["study", "arm"])
+def test_a_budget_among_the_overrides_is_refused_rather_than_dropped(where: str) -> None:
+    override = "budget.student_rollouts=100"
+    changes: dict[str, Any] = {"overrides": [*TINY["overrides"], override]}  # type: ignore[misc]
+    if where == "arm":
+        changes = {"arms": [{"name": "gasp", "recipe": "miniature", "overrides": [override]}]}
+    with pytest.raises(ConfigError, match=f"study tiny: {override}: .* into \\[budget\\]"):
+        tiny(**changes)
 
 
 @pytest.mark.parametrize(

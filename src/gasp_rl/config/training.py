@@ -20,6 +20,12 @@ class DataConfig(Section):
     """A goalposts file (`gasp goalposts mine` writes one), or the name of an embedded world."""
     pool: str = Field("miniature", min_length=1)
     """Real questions D for real-data methods and mining: a file, or the name of an embedded world."""
+    validation: str = ""
+    """Question sets, with commas between (`lcb-v5=FILE`, `questions.jsonl`), that temperatures and
+    checkpoints are chosen by; empty: the embedded pool's own, of other pools none."""
+    test: str = ""
+    """Question sets that `gasp controls` and studies report; empty: the embedded pool's own, of other
+    pools none."""
     limit: int | None = Field(None, ge=1)
     """Use at most this many goalposts (the first ones); none means all."""
 

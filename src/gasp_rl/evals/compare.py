@@ -1,6 +1,6 @@
 """Two policies on the same questions: estimates for each group of questions, paired differences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,11 @@ class GroupResult:
     difference: Difference
 
 
+def group_title(label: str, labels: Collection[str]) -> str:
+    """What tables call the questions with a label; a set may label some of its questions, or none."""
+    return label or ("no label" if any(labels) else "all")
+
+
 def by_label(
     labels: Sequence[str], base: Sequence[PassRate], trained: Sequence[PassRate], k: int
 ) -> list[GroupResult]:
@@ -68,7 +73,7 @@ def by_label(
         first, second = [base[i] for i in chosen], [trained[i] for i in chosen]
         results.append(
             GroupResult(
-                label=label,
+                label=group_title(label, labels),
                 k=k,
                 base=mean_pass_at_k(first, k),
                 trained=mean_pass_at_k(second, k),

@@ -9,6 +9,7 @@ import numpy as np
 
 from gasp_rl.evals.passk import solve
 from gasp_rl.rng import rng
+from gasp_rl.types import PassRate
 
 RESAMPLES = 4000
 """Bootstrap resamples: the standard error is then stable to about a hundredth."""
@@ -18,12 +19,17 @@ ENOUGH_SEEDS = 3
 of freedom, and Student's t at one is 12.7."""
 
 
+EQUAL = 1e-12
+"""Scores that differ by less differ by rounding."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedEstimate:
     """A mean over seeds and questions, or a difference of two, with its 95% interval.
 
+    error:   standard error, on the side where the interval is wider.
     seeds:   of the arm, or of both arms of a difference, as (first, second).
-    p_value: two-sided, for the value being 0. With equal values everywhere it is 1 at 0, else 0.
+    p_value: two-sided, for the value being 0.
     """
 
     value: float
@@ -93,6 +99,14 @@ def difference_over_seeds(
     An arm with one seed says nothing about how seeds spread, one with two next to nothing. Below
     `ENOUGH_SEEDS` an arm takes `lent`, the spread that all arms show together; without it two seeds
     speak for themselves, and the interval of one is over questions alone.
+
+    Where nothing varies, for instance where neither arm solved any question, no resample differs
+    from another, and a bootstrap would be certain. But up to a share u of all questions may be of
+    another kind than those that were asked, u being the upper end of Wilson's interval for none of
+    as many (1927; the rule of three): that moves a mean v by at most u (1 - v) upwards and u v
+    downwards, from 0 of 143 to 2.6%, and a difference d by u (1 - d) and u (1 + d). These reaches join
+    those of seeds by the root of the sum of squares. One arm that varies is enough to leave them
+    out: the questions on which two arms differ are then seen.
     """
     if first_SQ.shape[1] != second_SQ.shape[1]:
         raise ValueError(f"arms need the same questions: {first_SQ.shape}, {second_SQ.shape}")
@@ -147,16 +161,30 @@ def _estimate(
         sources.append((float(question_means_Q.var(ddof=1)) / questions, questions - 1))
     error = float(total_B.std())
     freedom = _satterthwaite(sources)
-    reach = error * t_quantile(0.975, freedom)
+    t = t_quantile(0.975, freedom)
+    down, up = _unseen(arms, signs, value, error)
+    towards_zero = down if value > 0 else up
     return SeedEstimate(
         value=value,
-        low=value - reach,
-        high=value + reach,
-        error=error,
-        p_value=_p_value(value, error, freedom),
+        low=value - math.hypot(t * error, down),
+        high=value + math.hypot(t * error, up),
+        error=math.hypot(error, max(down, up) / t),
+        p_value=_p_value(value, math.hypot(error, towards_zero / t), freedom),
         questions=questions,
         seeds=tuple(len(arm) for arm in arms),
     )
+
+
+def _unseen(
+    arms: Sequence[np.ndarray], signs: Sequence[float], value: float, error: float
+) -> tuple[float, float]:
+    """How far down and up questions that were not asked may move a value of which no question shows
+    any variation; (0, 0) where there is some."""
+    if error >= EQUAL and any(np.ptp(arm_SQ) >= EQUAL for arm_SQ in arms):
+        return 0.0, 0.0
+    share = PassRate(0, arms[0].shape[1]).interval()[1]
+    least, most = (sum(f(sign, 0.0) for sign in signs) for f in (min, max))
+    return share * max(0.0, value - least), share * max(0.0, most - value)
 
 
 def _shares(draw: np.random.Generator, count: int) -> np.ndarray:
@@ -173,8 +201,6 @@ def _satterthwaite(sources: Sequence[tuple[float, int]]) -> float:
 
 
 def _p_value(value: float, error: float, freedom: float) -> float:
-    if error == 0:
-        return 0.0 if value else 1.0
     return max(0.0, 2 * (1 - t_distribution(abs(value) / error, freedom)))
 
 

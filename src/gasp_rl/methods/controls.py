@@ -13,7 +13,6 @@ from gasp_rl.errors import DataError
 from gasp_rl.evals.compare import GroupResult, by_label
 from gasp_rl.evals.policy import Policy, best_temperature
 from gasp_rl.methods.session import Session, open_session
-from gasp_rl.miniature import assets
 from gasp_rl.rng import seed_for
 from gasp_rl.roles.student import pass_rate
 from gasp_rl.store.progress import Progress
@@ -24,8 +23,9 @@ from gasp_rl.types import PassRate
 
 KS = (1, 20)
 VALIDATION_SAMPLES = 20
-VALIDATION_PER_LABEL = 8
-"""Enough to choose between a few temperatures; never used for anything that is reported."""
+VALIDATION_QUESTIONS = 72
+"""About as many, alike of every label, are enough to choose between a few temperatures; never used
+for anything that is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,8 @@ class Measured:
 class Comparison:
     """Trained policy against its base, with the samples behind it.
 
-    labels, tags: of each test question: its difficulty, and what else tells questions apart. Runs on
-                  questions of one's own have no test questions here.
+    labels, tags: of each test question: its difficulty, and what else tells questions apart. Without
+                  `data.test` runs on questions of one's own have no test questions.
     validated:    whether there were validation questions to choose temperatures by.
     """
 
@@ -92,33 +92,22 @@ def compare_with_base(path: Path, progress: Progress, samples: int | None = None
         points = store.resume_points()
         if not points:
             raise DataError(f"{path}: no checkpoint to evaluate; train it first")
-        test = load_test(config)
-        base = _measure("base", session, test, n, progress)
+        base = _measure("base", session, n, progress)
         session.engine.load(points[0].checkpoint)
-        trained = _measure("trained", session, test, n, progress)
+        trained = _measure("trained", session, n, progress)
         for measured, step in ((base, 0), (trained, points[0].step)):
-            commit_measured(store, session, test, measured, step)
+            commit_measured(store, session, measured, step)
     return Comparison(
         base=base,
         trained=trained,
-        labels=[q.difficulty for q in test],
-        tags=[", ".join(q.tags) for q in test],
+        labels=[q.difficulty for q in session.test],
+        tags=[", ".join(q.tags) for q in session.test],
         samples=n,
         validated=bool(session.validation),
     )
 
 
-def load_test(config: Config) -> list[Question]:
-    """Test questions of an embedded world; depth 9 is beyond every policy and left out."""
-    pool = config.data.pool
-    if not assets.is_embedded(pool):
-        return []
-    return [q for q in assets.questions(pool, "test") if q.difficulty != "9"]
-
-
-def _measure(
-    name: str, session: Session, test: Sequence[Question], n: int, progress: Progress
-) -> Measured:
+def _measure(name: str, session: Session, n: int, progress: Progress) -> Measured:
     config = session.config
     policy = Policy(
         name=name,
@@ -127,25 +116,24 @@ def _measure(
         max_tokens=config.student.sampling.max_tokens,
     )
     seed = seed_for(config.seed, 0, "controls")
-    validation = _some_of_each(session.validation, VALIDATION_PER_LABEL)
+    validation = _some_of_each(session.validation, VALIDATION_QUESTIONS)
     if validation:
         progress.say(f"{name}: choosing the temperature on validation questions")
         policy = best_temperature(
             policy, config.eval.temperatures, validation, VALIDATION_SAMPLES, 20, seed
         )
-    return measure_at(policy, session, test, n, progress)
+    return measure_at(policy, session, n, progress)
 
 
-def measure_at(
-    policy: Policy, session: Session, test: Sequence[Question], n: int, progress: Progress
-) -> Measured:
-    """Sample the test questions and the session's goalposts at the policy's temperature."""
+def measure_at(policy: Policy, session: Session, n: int, progress: Progress) -> Measured:
+    """Sample the session's test questions and goalposts at the policy's temperature."""
     seed = seed_for(session.config.seed, 0, "controls")
     name, temperature = policy.name, policy.temperature
     rates: list[PassRate] = []
-    if test:
-        progress.say(f"{name}: {n} samples of {len(test)} test questions at {temperature}")
-        rates = policy.pass_rates(test, n, seed)
+    if session.test:
+        count = len(session.test)
+        progress.say(f"{name}: {n} samples of {count} test questions at {temperature}")
+        rates = policy.pass_rates(session.test, n, seed)
     progress.say(f"{name}: {n} fresh samples of {len(session.goalposts)} goalposts")
     groups = policy.attempts(session.goalposts, n, seed_for(seed, 0, "goalposts"))
     return Measured(
@@ -158,17 +146,13 @@ def measure_at(
 
 
 def _some_of_each(questions: Sequence[Question], count: int) -> list[Question]:
+    """The first questions of every label, `count` of all labels together."""
     labels = dict.fromkeys(q.difficulty for q in questions)
-    return [q for label in labels for q in [q for q in questions if q.difficulty == label][:count]]
+    each = max(1, count // max(1, len(labels)))
+    return [q for label in labels for q in [q for q in questions if q.difficulty == label][:each]]
 
 
-def commit_measured(
-    store: RunStore,
-    session: Session,
-    test: Sequence[Question],
-    measured: Measured,
-    step: int,
-) -> None:
+def commit_measured(store: RunStore, session: Session, measured: Measured, step: int) -> None:
     """Keep the counts of every question and goalpost under the policy's name and its step."""
     evals = [
         EvalRecord(
@@ -182,7 +166,7 @@ def commit_measured(
             label=question.difficulty,
             tags=question.tags,
         )
-        for question, rate in zip(test, measured.test, strict=True)
+        for question, rate in zip(session.test, measured.test, strict=True)
     ]
     attempts = [
         GoalpostAttempt(

@@ -11,6 +11,7 @@ from gasp_rl.config import Config
 from gasp_rl.curriculum.azr_compat import COMPAT
 from gasp_rl.curriculum.azr_proposals import asked
 from gasp_rl.errors import DataError
+from gasp_rl.methods.held_out import load_held_out
 from gasp_rl.methods.session import load_goalposts, load_guides, load_pool
 from gasp_rl.miniature import assets
 from gasp_rl.planning.plan import budget_line, make_plan, render
@@ -47,7 +48,8 @@ def describe(config: Config) -> str:
     shown = _questions(config)
     folder, model_said = _folder(config)
     prompts = load_prompts(folder)
-    parts = [config.model_dump_json(indent=1), *model_said, *shown.said, _plan(config)]
+    parts = [config.model_dump_json(indent=1), *model_said, *shown.said]
+    parts += [*_held_out(config), _plan(config)]
     parts += [
         f"--- {name} ({prompts.version})\n{prompt}"
         for name, prompt in _prompts(config, prompts, shown)
@@ -140,6 +142,18 @@ def _questions(config: Config) -> Shown:
         real=(pool or [stand_in])[0],
         said=list(dict.fromkeys(said)),  # a set may be missing as guides and as pool
     )
+
+
+def _held_out(config: Config) -> list[str]:
+    """How many questions the sets hold that measure, where the configuration names some."""
+    if not (config.data.validation or config.data.test):
+        return []
+    try:
+        sets = load_held_out(config, {"data.goalposts": load_goalposts(config)})
+    except (DataError, OSError) as error:
+        return [f"no validation or test questions: {error}"]
+    validation, test = len(sets.validation), len(sets.test)
+    return [f"{counted(validation, 'validation question')}, {counted(test, 'test question')}"]
 
 
 def _folder(config: Config) -> tuple[Path | None, list[str]]:

@@ -24,6 +24,7 @@ from gasp_rl.evals.endpoint import EndpointSampler
 from gasp_rl.methods.azr import Azr
 from gasp_rl.methods.fresh import FreshSamples
 from gasp_rl.methods.gasp import Gasp
+from gasp_rl.methods.held_out import load_held_out
 from gasp_rl.methods.journal import Journal
 from gasp_rl.methods.rlvr import Rlvr
 from gasp_rl.miniature import assets
@@ -47,7 +48,8 @@ class Method(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """The parts of one run. `buffers` is what the method remembers between steps; `guides` is what
-    lemmas are asked for: the goalposts, except in the control without guidance.
+    lemmas are asked for: the goalposts, except in the control without guidance. `validation` and
+    `test` are never trained on.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Session:
     goalposts: Sequence[Question]
     guides: Sequence[Question]
     validation: Sequence[Question]
+    test: Sequence[Question]
 
 
 @contextmanager
@@ -68,10 +71,12 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
     """
     goalposts = load_goalposts(config)
     guides = load_guides(config, goalposts)
-    validation = load_validation(config)
     pool = _training_pool(config, goalposts)
+    held_out = load_held_out(config, _training_sets(config, goalposts, guides, pool))
     folder = assets.model_folder(config.model.path)
     prompts = load_prompts(folder)
+    for question in (*held_out.validation, *held_out.test):
+        prompts.question(question)  # refused now rather than after hours, at the first trial
     watch = Stopwatch()
     with open_sandbox(config.sandbox) as opened:
         sandbox = TimedJobs(opened, watch)
@@ -94,7 +99,8 @@ def open_session(config: Config, engine: Engine | None = None) -> Iterator[Sessi
                 buffers=buffers,
                 goalposts=goalposts,
                 guides=guides,
-                validation=validation,
+                validation=held_out.validation,
+                test=held_out.test,
             )
         finally:
             engine.close()
@@ -149,12 +155,6 @@ def load_goalposts(config: Config) -> list[Question]:
     return found[: config.data.limit]
 
 
-def load_validation(config: Config) -> list[Question]:
-    """Validation questions of an embedded world; other pools have none."""
-    pool = config.data.pool
-    return assets.questions(pool, "validation") if assets.is_embedded(pool) else []
-
-
 def load_guides(config: Config, goalposts: Sequence[Question]) -> list[Question]:
     """The goalposts, or in controls without guidance as many random questions of another set."""
     guide = config.teacher.guide
@@ -174,6 +174,21 @@ def _training_pool(config: Config, goalposts: Sequence[Question]) -> list[Traini
             return load_pool(config, without=goalposts)
         case _:
             return []
+
+
+def _training_sets(
+    config: Config,
+    goalposts: Sequence[Question],
+    guides: Sequence[Question],
+    pool: Sequence[TrainingQuestion],
+) -> dict[str, Sequence[Question]]:
+    """What no question that measures may be among, by the setting that names it."""
+    sets: dict[str, Sequence[Question]] = {"data.goalposts": goalposts}
+    if config.method.startswith("gasp") and config.teacher.guide != "goalposts":
+        sets["teacher.guide"] = guides
+    if pool:
+        sets["data.pool"] = [row.question for row in pool]
+    return sets
 
 
 def load_pool(config: Config, without: Sequence[Question] = ()) -> list[TrainingQuestion]:

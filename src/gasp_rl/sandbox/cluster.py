@@ -8,7 +8,6 @@ and the extra `ray`. A job that was running on a lost node is run again on anoth
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterable
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 from gasp_rl.config import SandboxConfig
 from gasp_rl.errors import MissingExtraError, SandboxError
+from gasp_rl.sandbox.dispatch import worker_count
 from gasp_rl.sandbox.jobs import Job, Layer, Result
 from gasp_rl.sandbox.pool import Sandbox
 
@@ -201,7 +201,7 @@ class _Place:
         self.layers = self.sandbox.layers()
 
     async def describe(self) -> tuple[tuple[Layer, ...], int]:
-        return self.layers, self.sandbox.config.workers or len(os.sched_getaffinity(0))
+        return self.layers, worker_count(self.sandbox.config)
 
     async def judge(self, jobs: list[Job]) -> list[Result]:
         """Results in order. Cancelling the call stops the programs."""

@@ -21,6 +21,9 @@ from gasp_rl.sandbox.wire import Channel
 ATTEMPTS = 3
 WINDOW = 8
 """Jobs handed to one worker in advance; fewer towards the end, so that no worker idles."""
+WORKERS_VARIABLE = "GASP_SANDBOX_WORKERS"
+"""Environment variable with the most workers of a sandbox whose settings leave their number open: for
+whoever runs several sandboxes on one machine. Verdicts do not depend on how many there are."""
 _VERDICTS = {str(verdict): verdict for verdict in Verdict}
 
 
@@ -49,6 +52,18 @@ class _Worker:
     tasks: dict[int, _Task] = field(default_factory=dict)
 
 
+def worker_count(config: SandboxConfig) -> int:
+    """`config.workers`, else one for each core this process may use, or fewer by the environment."""
+    if config.workers:
+        return config.workers
+    cores, most = len(os.sched_getaffinity(0)), os.environ.get(WORKERS_VARIABLE, "")
+    if not most:
+        return cores
+    if not most.isdecimal() or not int(most):
+        raise SandboxError(f"{WORKERS_VARIABLE}={most}: must be a whole number from 1 on")
+    return min(cores, int(most))
+
+
 class Dispatcher:
     """The worker processes of one sandbox, and the thread that serves them.
 
@@ -69,7 +84,7 @@ class Dispatcher:
         self.workers: dict[int, _Worker] = {}
         self.layers: tuple[Layer, ...] = ()
         self.cgroup = cgroups.open_base()
-        count = config.workers or len(os.sched_getaffinity(0))
+        count = worker_count(config)
         try:
             starting = [self._spawn(index) for index in range(count)]
             for worker in starting:

@@ -11,7 +11,7 @@ from statistics import fmean
 from gasp_rl.config import Config
 from gasp_rl.evals.passk import pass_at_k
 from gasp_rl.evals.policy import Policy
-from gasp_rl.methods.controls import commit_measured, load_test, measure_at
+from gasp_rl.methods.controls import commit_measured, measure_at
 from gasp_rl.methods.loop import goalpost_records
 from gasp_rl.methods.session import Session, open_session
 from gasp_rl.rng import seed_for
@@ -41,15 +41,15 @@ def measure_run(path: Path, run: Run, study: Study, progress: Progress) -> Measu
                 candidate = Shown(step, temperature)
                 _try_candidate(store, session, study, weights, candidate, progress)
         chosen = choose(store.reader, study.selections, max(weights, default=0), config)
-        test = load_test(config)
         for shown in sorted(set(chosen.values())):
             if not _is_shown(store.reader, shown, name):
                 _load(session, weights, shown.step)
                 policy = _policy(session, name, shown.temperature)
-                measured = measure_at(policy, session, test, config.eval.samples, progress)
-                commit_measured(store, session, test, measured, shown.step)
-        tags = {question.id: ", ".join(question.tags) for question in test}
-        return collect(store.reader, run, coverage(study, config), chosen, tags)
+                measured = measure_at(policy, session, config.eval.samples, progress)
+                commit_measured(store, session, measured, shown.step)
+        tags = {question.id: ", ".join(question.tags) for question in session.test}
+        validated = bool(session.validation)
+        return collect(store.reader, run, coverage(study, config), chosen, tags, validated)
 
 
 def candidates(checkpoints: Mapping[int, Path], every: int) -> dict[int, Path]:
@@ -99,12 +99,16 @@ def _try_candidate(
     shown: Shown,
     progress: Progress,
 ) -> None:
-    """Sample every validation question once for one candidate, unless that was done before."""
-    done = any(
-        Shown(row.step, row.temperature) == shown and row.policy == CANDIDATE
+    """Sample every validation question for one candidate, unless that was done with as many samples.
+
+    Counts of another number of samples are replaced, since a question has one row for a candidate.
+    """
+    done = {
+        row.question: row.total
         for row in store.reader.evals("validation")
-    )
-    if done or not session.validation:
+        if Shown(row.step, row.temperature) == shown and row.policy == CANDIDATE
+    }
+    if all(done.get(question.id) == study.validation_samples for question in session.validation):
         return
     _load(session, weights, shown.step)
     progress.say(f"validation: step {shown.step} at temperature {shown.temperature}")

@@ -55,6 +55,7 @@ class MeasuredRun:
     reached:   goalposts with a right sample in any trial during training.
     series:    curves over the run's cost.
     funnel:    proposals by stage and by what became of them; empty in files of older versions.
+    validated: whether there were validation questions to choose by.
     """
 
     arm: str
@@ -73,15 +74,22 @@ class MeasuredRun:
     reached: tuple[str, ...]
     series: RunSeries
     funnel: dict[str, dict[str, int]] = field(default_factory=dict)
+    validated: bool = True
 
     def of(self, selection: Selection) -> Counts:
         """Counts of the policy that a selection shows."""
         return next(c for c in self.counts if c.shown == self.chosen[selection])
 
 
+_VALIDATION = "; validation x {}"
+_UNSAID = _VALIDATION.format(20)
+"""Samples of a validation question in files of older versions, which do not say it: the default."""
+
+
 def coverage(study: Study, config: Config) -> str:
     """What measuring a run of the study covers; a file that says the same is not made again."""
-    return f"{','.join(study.selections)} x {config.eval.samples}"
+    selections = f"{','.join(study.selections)} x {config.eval.samples}"
+    return selections + _VALIDATION.format(study.validation_samples)
 
 
 _FILE = TypeAdapter(MeasuredRun)
@@ -106,7 +114,8 @@ def read_done(plan: Plan, run: Run, folder: Path) -> MeasuredRun | None:
             f"{path}: was measured with other settings than the study now gives it; "
             "choose another --dir, or remove that file and its run"
         )
-    return measured if measured.covers == coverage(plan.study, run.config) else None
+    covers = measured.covers if "; " in measured.covers else measured.covers + _UNSAID
+    return measured if covers == coverage(plan.study, run.config) else None
 
 
 def read_measured(path: Path) -> MeasuredRun:
@@ -134,6 +143,7 @@ def collect(
     covers: str,
     chosen: dict[Selection, Shown],
     tags: dict[str, str],
+    validated: bool,
 ) -> MeasuredRun:
     """What the store of a run holds once it is measured. tags: of each test question, by id."""
     rows = [row for row in reader.evals("test") if _shown(row) in chosen.values()]
@@ -161,6 +171,7 @@ def collect(
         reached=tuple(goalpost for goalpost in tried if goalpost in reached),
         series=read_series(reader, list(tried)),
         funnel=read_funnel(reader),
+        validated=validated,
     )
 
 

@@ -107,16 +107,17 @@ def _body(results: Results, tables: Tables) -> list[str]:
     if not results.runs:
         return ["No run is measured yet."]
     parts = []
-    for selection, (rows, differences) in tables.items():
-        parts += [f"## {_TITLES[selection]}", _HOW.format(samples=results.samples())]
+    chosen = len(results.unvalidated) < len(results.arms)
+    for selection, (rows, differences) in list(tables.items())[: None if chosen else 1]:
+        parts += [f"## {_TITLES[selection if chosen else 'last']}", _how(results, rows)]
         parts += [warning] if (warning := _few_seeds(results)) else []
-        groups = list(results.groups())
-        heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
-        cells = [
-            [row.arm, *(_mean_cell(row, (g, k)) for g in groups for k in results.ks())]
-            for row in rows
-        ]
-        parts.append(_table(heads, cells))
+        if groups := list(results.groups()):
+            heads = ["arm", *(f"pass@{k} {group}" for group in groups for k in results.ks())]
+            cells = [
+                [row.arm, *(_mean_cell(row, (g, k)) for g in groups for k in results.ks())]
+                for row in rows
+            ]
+            parts.append(_table(heads, cells))
         heads = ["arm", "seeds", "goalposts solved by each", "union"]
         heads += ["in trials", "union", "in two trials running"]
         heads += ["checkpoint", "temperature", "student rollouts", "tokens", "hours"]
@@ -139,11 +140,29 @@ _TITLES: dict[Selection, str] = {
     "last": "Last checkpoint",
 }
 
-_HOW = (
-    "Test questions and goalposts, {samples} samples of each, every policy at its best validation "
-    "temperature; mean and standard deviation over seeds. Goalposts: solved in fresh samples of the "
-    "shown checkpoint, by each seed and by any; in trials: solved at any trial during training, and at "
-    "two in a row. Costs are means over seeds, evaluations not counted."
+
+def _how(results: Results, rows: Sequence[ArmRow]) -> str:
+    """What a selection's tables show. A choice that nothing was there to make is not claimed."""
+    samples, unvalidated = results.samples(), results.unvalidated
+    what = "Test questions and goalposts" if results.labels else "Goalposts"
+    parts = [f"{what}, {samples} samples of each, every policy at its best validation temperature."]
+    if unvalidated:
+        used = {t for row in rows if row.arm in unvalidated for t in row.temperatures}
+        of = "" if len(unvalidated) == len(results.arms) else f" of {', '.join(unvalidated)}"
+        parts = parts if of else [f"{what}, {samples} samples of each."]
+        parts.append(
+            f"**No validation questions{of}**: nothing was chosen, shown is the last checkpoint at "
+            f"temperature {', '.join(map(str, sorted(used)))}, the first of `eval.temperatures`."
+        )
+    if not results.labels:
+        parts.append("There were no test questions (`data.test`).")
+    return " ".join([*parts, _COLUMNS])
+
+
+_COLUMNS = (
+    "Mean and standard deviation over seeds. Goalposts: solved in fresh samples of the shown "
+    "checkpoint, by each seed and by any; in trials: solved at any trial during training, and at two in "
+    "a row. Costs are means over seeds, evaluations not counted."
 )
 
 
@@ -268,6 +287,7 @@ def _json(results: Results, tables: Tables) -> dict[str, Any]:
     return {
         "study": results.plan.study.model_dump(mode="json"),
         "samples": results.samples(),
+        "unvalidated": results.unvalidated,
         "selections": {
             selection: {
                 "arms": [

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gasp_rl.errors import StoreError
+from gasp_rl.evals.compare import group_title
 from gasp_rl.evals.passk import pass_at_k
 from gasp_rl.studies.measured import MeasuredRun, measured_file, read_measured
 from gasp_rl.studies.schedule import state_of
@@ -36,13 +37,18 @@ class Results:
         """What else tells the test questions apart."""
         return self.runs[0].tags if self.runs else ()
 
+    @property
+    def unvalidated(self) -> list[str]:
+        """Arms with a run that had no validation questions to choose its checkpoint by."""
+        return [arm for arm in self.arms if not all(run.validated for run in self.of(arm))]
+
     def of(self, arm: str) -> list[MeasuredRun]:
         return [run for run in self.runs if run.arm == arm]
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Column titles to labels, as the study wants them or one for each label; none is empty."""
-        each = {label: (label,) for label in dict.fromkeys(self.labels)}
-        wanted = self.plan.study.groups or each
+        each = dict.fromkeys(self.labels)
+        wanted = self.plan.study.groups or {group_title(la, each): (la,) for la in each}
         return {title: labels for title, labels in wanted.items() if set(labels) & set(each)}
 
     def scores_SQ(

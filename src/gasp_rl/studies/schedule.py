@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gasp_rl.errors import StoreError
 from gasp_rl.methods.budget import Spent, spent_by
+from gasp_rl.sandbox.dispatch import WORKERS_VARIABLE
 from gasp_rl.store.folder import RunLock, holder_of
 from gasp_rl.store.reader import RunReader
 from gasp_rl.studies.measured import read_done
@@ -93,6 +94,9 @@ class _Schedule:
     def _start(self, run: Run) -> None:
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
+        # Not a setting: how busy a machine is says nothing about a run, which is compared by them.
+        workers = max(1, len(os.sched_getaffinity(0)) // self.jobs)
+        shares = {"OMP_NUM_THREADS": "1", WORKERS_VARIABLE: str(workers)}
         with (logs / f"{run.name}.txt").open("ab") as log:
             # Its own session, so that Ctrl-C reaches it through us alone.
             self.active[run.name] = subprocess.Popen(
@@ -100,7 +104,7 @@ class _Schedule:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **shares},
                 start_new_session=True,
             )
         self.say(f"{run.name}: started")

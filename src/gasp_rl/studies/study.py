@@ -140,8 +140,12 @@ def parse_study(tree: Mapping[str, Any], origin: str) -> Study:
 
 
 def make_plan(study: Study, folder: Path = Path()) -> Plan:
-    """Resolve every arm's recipe. folder: where recipe files are looked for."""
+    """Resolve every arm's recipe. folder: where recipe files are looked for.
+
+    Raises `ConfigError` for a budget among the overrides, which the study's own would replace.
+    """
     configs = {}
+    _refuse_budgets(study)
     for arm in study.arms:
         own_file = arm.recipe.endswith(".toml")
         recipe = str(folder / arm.recipe) if own_file else arm.recipe
@@ -228,6 +232,17 @@ def with_arms(plan: Plan, arms: Sequence[str]) -> Plan:
 def run_folder(folder: Path, run: Run) -> Path:
     """Where a run of the study lies."""
     return folder / "runs" / run.name
+
+
+def _refuse_budgets(study: Study) -> None:
+    """An arm with a budget of its own would be compared with others that cost more or less."""
+    for override in (*study.overrides, *(o for arm in study.arms for o in arm.overrides)):
+        key = override.partition("=")[0].strip()
+        if key.partition(".")[0] == "budget":
+            raise ConfigError(
+                f"study {study.name}: {override}: every run has the study's one budget; write it "
+                "into [budget]"
+            )
 
 
 def _plan(study: Study, configs: Mapping[str, Config]) -> Plan:

@@ -1,5 +1,6 @@
 """The evaluation with controls as a table and plain sentences."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from gasp_rl.evals.compare import GroupResult
@@ -61,7 +62,7 @@ def _temperatures(comparison: ComparedPolicies) -> str:
 
 def _depth_lines(ones: list[GroupResult], twenties: list[GroupResult], k: int) -> list[str]:
     lines = [
-        f"| depth | pass@1 base | pass@1 trained | pass@{k} base | pass@{k} trained |"
+        f"| {_kind(ones)} | pass@1 base | pass@1 trained | pass@{k} base | pass@{k} trained |"
         f" change in pass@{k} |",
         "|---|---|---|---|---|---|",
     ]
@@ -78,7 +79,7 @@ def _depth_lines(ones: list[GroupResult], twenties: list[GroupResult], k: int) -
 def _tag_lines(tag: str, groups: list[GroupResult], k: int) -> list[str]:
     """One kind of question alone: a mean over kinds can hide that they move apart."""
     lines = [
-        f"| depth, {tag} | questions | pass@{k} base | pass@{k} trained | change |",
+        f"| {_kind(groups)}, {tag} | questions | pass@{k} base | pass@{k} trained | change |",
         "|---|---|---|---|---|",
     ]
     for group in groups:
@@ -112,6 +113,11 @@ def _sentences(groups: list[GroupResult], k: int) -> list[str]:
         verdicts.setdefault(group.difference.verdict, []).append(group.label)
     words = {"better": "improved", "worse": "fell", "no difference shown": "shows no difference"}
     return [
-        f"pass@{k} {words[verdict]} at depth {', '.join(labels)}"
+        f"pass@{k} {words[verdict]} at {_kind(groups)} {', '.join(labels)}"
         for verdict, labels in verdicts.items()
     ]
+
+
+def _kind(groups: Sequence[GroupResult]) -> str:
+    """What the labels are: an embedded world counts its depths, other sets have words."""
+    return "depth" if all(group.label.isdecimal() for group in groups) else "difficulty"
