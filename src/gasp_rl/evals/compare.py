@@ -32,7 +32,11 @@ def paired_difference(
     """Difference in pass@k of two policies on the same questions; both resampled together.
 
     Paired percentile bootstrap over questions (Efron 1979): what makes a question hard is common
-    to both policies and drops out.
+    to both policies and drops out. Where all questions differ alike, as where nobody solved any, a
+    bootstrap would claim certainty; questions that were not asked may still differ by anything, and
+    Wilson's interval for none of as many says how large their share may be.
+
+    Example: nobody solved any of 40 questions: 0 [-.088, +.088].
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"paired policies need the same questions: {len(first)}, {len(second)}")
@@ -42,9 +46,15 @@ def paired_difference(
             for a, b in zip(first, second, strict=True)
         ]
     )
+    value = float(gains.mean())
+    if np.ptp(gains) == 0:
+        unseen = PassRate(0, len(gains)).interval()[1]
+        return Difference(
+            value=value, low=value - unseen * (value + 1), high=value + unseen * (1 - value)
+        )
     draws = rng(seed, len(gains), "evals/paired").integers(0, len(gains), (RESAMPLES, len(gains)))
     low, high = np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))
-    return Difference(value=float(gains.mean()), low=float(low), high=float(high))
+    return Difference(value=value, low=float(low), high=float(high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
