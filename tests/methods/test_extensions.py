@@ -188,7 +188,7 @@ def test_a_run_that_was_measured_goes_on_like_one_that_was_not(
             measured = Measured(
                 name=name, temperature=1.0, test=(), goalposts=solved, solutions=solutions
             )
-            commit_measured(store, session, [], measured, step)
+            commit_measured(store, session, measured, step)
     fork = fork_run(run, longer, tmp_path / "fork")
     loop.resume(fork, engine=ScriptedEngine(write))
     loop.resume(run, engine=ScriptedEngine(write), overrides=["steps=6"])
