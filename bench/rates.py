@@ -5,8 +5,7 @@
 Trains the recipe once for each rate, to the same student rollouts, on a seed that no result is
 reported on, and samples every validation question at each trial. Test questions are never read. The
 table shows each rate's best trial by pass@20, the rule by which a study chooses checkpoints, and
-its last one; one trial is within about .02 of what other samples would give. A run that was stopped
-is resumed, one that is done is read.
+its last one. A run that was stopped is resumed, one that is done is read.
 """
 
 import argparse

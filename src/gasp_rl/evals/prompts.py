@@ -10,7 +10,7 @@ from typing import Any
 
 from gasp_rl.errors import DataError
 from gasp_rl.evals.extract import Extraction, extract_answer
-from gasp_rl.problems.embedded import embedded_model, is_embedded
+from gasp_rl.problems.embedded import model_place
 from gasp_rl.roles.prompts import FILE, PromptBook, load_prompts
 from gasp_rl.tasks import Induction
 from gasp_rl.tasks.question import Form, Question
@@ -121,7 +121,7 @@ class OwnPrompter:
 
 def prompter_for(model: str, style: Style, template: Path | None = None) -> Prompter | OwnPrompter:
     """The folder's own prompts where it brings any (and no template is given), else `style`'s."""
-    folder = embedded_model(model) if is_embedded(model) else Path(model)
+    folder = model_place(model)
     if template is None and (style is Style.OWN or (folder / FILE).is_file()):
         return OwnPrompter(load_prompts(folder))
     return load_prompter(style, template)

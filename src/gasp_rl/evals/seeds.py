@@ -18,7 +18,6 @@ ENOUGH_SEEDS = 3
 """From here on an arm's own seeds say how far they spread. Two do not: their variance has one degree
 of freedom, and Student's t at one is 12.7."""
 
-
 EQUAL = 1e-12
 """Scores that differ by less differ by rounding."""
 

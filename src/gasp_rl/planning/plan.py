@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from gasp_rl.config import Config
@@ -13,7 +12,7 @@ from gasp_rl.planning.machine import Gpu, gpus, host_memory
 from gasp_rl.planning.memory import Load, Memory, beside, reckon, trained_parameters, worst
 from gasp_rl.planning.shapes import Device, Shape, device_names, find_device, read_shape
 from gasp_rl.planning.work import Draw, draws
-from gasp_rl.problems.embedded import LONGEST_PROMPT, embedded_model, is_embedded
+from gasp_rl.problems.embedded import LONGEST_PROMPT, is_embedded, model_place
 from gasp_rl.types import Metrics
 
 TIGHT = 0.9
@@ -100,7 +99,7 @@ def make_plan(config: Config) -> Plan:
 
 
 def _shape(model: str) -> Shape:
-    return read_shape(embedded_model(model) if is_embedded(model) else Path(model))
+    return read_shape(model_place(model))
 
 
 def _memory(config: Config, shape: Shape, teacher: Shape | None, step: Sequence[Draw]) -> Memory:

@@ -34,12 +34,17 @@ def embedded_worlds() -> list[str]:
     return sorted(folder.name for folder in data_folder().iterdir() if folder.is_dir())
 
 
+def model_place(name: str) -> Path:
+    """The model folder of an embedded world, else `name` as a path, be there a model or not."""
+    return embedded_model(name) if is_embedded(name) else Path(name)
+
+
 def find_model(name: str) -> Path:
     """The model folder of an embedded world, or the folder of that path.
 
     Raises `DataError` when it is no model folder; of a run it says where its checkpoints lie.
     """
-    folder = embedded_model(name) if is_embedded(name) else Path(name)
+    folder = model_place(name)
     if (folder / RUN_FILE).is_file():
         found = sorted(str(path) for path in folder.glob("checkpoints/step_*"))
         having = f"those are models: {', '.join(found)}" if found else "it has none yet"

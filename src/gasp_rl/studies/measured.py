@@ -16,8 +16,8 @@ from gasp_rl.config import Config
 from gasp_rl.errors import ConfigError, StoreError
 from gasp_rl.methods.budget import Spent, spent_by
 from gasp_rl.store.reader import RunReader
-from gasp_rl.store.records import EvalRecord, GoalpostAttempt
-from gasp_rl.studies.series import TRIAL, RunSeries, read_series
+from gasp_rl.store.records import TRAINED, EvalRecord, GoalpostAttempt
+from gasp_rl.studies.series import RunSeries, read_series
 from gasp_rl.studies.study import Plan, Run, Selection, Study
 
 
@@ -150,7 +150,7 @@ def collect(
     labels = {row.question: row.label for row in rows}
     fresh = [a for a in reader.goalpost_attempts() if a.policy.endswith("-fresh")]
     tried = dict.fromkeys(a.goalpost for a in fresh)
-    reached = {a.goalpost for a in reader.goalpost_attempts() if a.correct and a.policy == TRIAL}
+    reached = {a.goalpost for a in reader.goalpost_attempts() if a.correct and a.policy == TRAINED}
     return MeasuredRun(
         arm=run.arm,
         seed=run.seed,

@@ -18,7 +18,7 @@ from gasp_rl.studies.tables import (
     ArmRow,
     Contrast,
     DriftRow,
-    FunnelRow,
+    FunnelShares,
     SplitRow,
     arm_rows,
     contrasts,
@@ -198,7 +198,7 @@ def _split_table(rows: Sequence[SplitRow]) -> str:
     return _table(["questions", "arm", *labels], cells)
 
 
-def _funnel_table(rows: Sequence[FunnelRow]) -> str:
+def _funnel_table(rows: Sequence[FunnelShares]) -> str:
     verdicts = [v for v in VERDICTS if any(v in row.shares for row in rows)]
     cells = [
         [

@@ -12,11 +12,9 @@ from gasp_rl.curriculum.novelty import HashEmbedder, NoveltyIndex
 from gasp_rl.methods.budget import Spent
 from gasp_rl.miniature.world import rare_share
 from gasp_rl.store.reader import RunReader
+from gasp_rl.store.records import TRAINED
 from gasp_rl.store.views import StepSummary
 from gasp_rl.types import Stage, TaskKind
-
-TRIAL = "trained"
-"""Policy name of the trials during training."""
 
 Text = tuple[str, str]
 """Message and program of an accepted task."""
@@ -157,7 +155,7 @@ def _dissimilarity(accepted: Mapping[int, Sequence[Text]]) -> Series:
 def _trials(reader: RunReader, goalposts: Sequence[str]) -> dict[int, tuple[int, ...]]:
     right: dict[int, dict[str, int]] = {}
     for attempt in reader.goalpost_attempts():
-        if attempt.policy == TRIAL:
+        if attempt.policy == TRAINED:
             right.setdefault(attempt.step, {})[attempt.goalpost] = attempt.correct
     return {
         step: tuple(found.get(goalpost, 0) for goalpost in goalposts)

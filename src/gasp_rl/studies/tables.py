@@ -66,7 +66,7 @@ class SplitRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunnelRow:
+class FunnelShares:
     """What became of an arm's proposals of one stage, means over seeds.
 
     written: proposals of a run. shares: of them by verdict; those that never occurred are left out.
@@ -181,7 +181,7 @@ def split_rows(results: Results, selection: Selection, k: int) -> list[SplitRow]
     return rows
 
 
-def funnel_rows(results: Results) -> list[FunnelRow]:
+def funnel_rows(results: Results) -> list[FunnelShares]:
     """A row for each stage of each arm that wrote proposals and whose runs noted what became of them."""
     rows = []
     for arm in results.arms:
@@ -197,7 +197,7 @@ def funnel_rows(results: Results) -> list[FunnelRow]:
                 for verdict in VERDICTS
                 if verdict in verdicts
             }
-            rows.append(FunnelRow(arm=arm, stage=stage, written=fmean(written), shares=shares))
+            rows.append(FunnelShares(arm=arm, stage=stage, written=fmean(written), shares=shares))
     return rows
 
 
