@@ -1,6 +1,6 @@
-"""Everything that wants a GPU, in one slot of ten minutes. Not yet run on a GPU.
+"""Everything that wants a GPU, in one slot of ten minutes.
 
-    python bench/gpu/check.py [--only matmul,samplers,training,memory,gasp,contract] [--out FOLDER]
+    python bench/gpu/check.py [--only matmul,samplers,plan-0.5b,memory,gasp,contract,...] [--out FOLDER]
 
 Without a GPU it runs in a reduced form (tiny shapes, float32), to show that it works. Each part is a
 line on the screen and an entry of `gpu.json` in the folder.
@@ -16,24 +16,40 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from shapes import SHAPES, write_random
+from shapes import SHAPES, config_of, write_random
 
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig, load_config
 from gasp_rl.engines.local import LocalEngine
 from gasp_rl.engines.protocol import Row, SamplingParams
+from gasp_rl.planning.hours import sampling_seconds, training_seconds
+from gasp_rl.planning.machine import gpus
+from gasp_rl.planning.memory import Load, reckon
+from gasp_rl.planning.plan import like
+from gasp_rl.planning.shapes import find_device, parse_shape
+from gasp_rl.planning.work import Draw
 from gasp_rl.types import Tokens
 
 GPU = torch.cuda.is_available()
 DEVICE, DTYPE = ("cuda", "bfloat16") if GPU else ("cpu", "float32")
 SAMPLED = "0.5b" if GPU else "tiny"
-TRAINED = {"0.5b": 0, "1.5b": 0, "7b": 16} if GPU else {"tiny": 0}
-"""Shapes that are trained, and the LoRA rank (7B with AdamW does not fit with all weights)."""
+CASES: dict[str, tuple[str, dict[str, object]]] = {
+    "0.5b": ("0.5b", {}),
+    "0.5b-deterministic": ("0.5b", {"deterministic": True}),
+    "1.5b": ("1.5b", {}),
+    "7b-lora": ("7b", {"lora_rank": 16, "gradient_checkpointing": True}),
+}
+"""What is sampled and trained beside its plan: a shape and settings (7B with AdamW does not fit with
+all weights)."""
+if not GPU:
+    CASES = {"tiny": ("tiny", {})}
 
 Result = dict[str, object]
 
@@ -54,7 +70,7 @@ def samplers() -> Result:
     found: Result = {}
     names = ["native", "continuous"] + (["vllm"] if find_spec("vllm") else [])
     for name in names:
-        with engine_of(SAMPLED, sampler=name, sample_rows=count * n) as engine:
+        with engine_of(SAMPLED, settings(sampler=name, sample_rows=count * n)) as engine:
             asked = prompts(count, length, SHAPES[SAMPLED].vocabulary)
             engine.sample(asked[:2], 2, SamplingParams(max_tokens=8, seed=1))  # warm up
             params = SamplingParams(max_tokens=tokens, seed=2)
@@ -70,36 +86,70 @@ def samplers() -> Result:
     return found
 
 
-def training() -> Result:
-    """Tokens a second and model FLOP utilisation: 6 operations for each weight and token (4 with
-    frozen weights), attention not counted, against the measured ceiling."""
+def plan(case: str) -> Result:
+    """Seconds and memory of sampling and training, beside what `gasp plan` reckons for the same work.
+
+    Model FLOP utilisation: 6 operations for each weight and token (4 with frozen weights), attention
+    and recomputation not counted, against the measured ceiling."""
     ceiling = matmul()["tflops"]
     assert isinstance(ceiling, float)
-    found: Result = {}
-    for name, rank in TRAINED.items():
-        length, count = (1024, 64) if GPU else (24, 8)
-        with engine_of(name, lora_rank=rank, gradient_checkpointing=name == "7b") as engine:
-            rows = rows_of(count, length, SHAPES[name].vocabulary)
-            train_step(engine, rows)  # warm up
-            seconds, _ = timed(train_step, engine, rows)
-            tokens = sum(len(row.tokens_T) for row in rows) + len(rows[0].prompt) * (count // 8)
-            operations = (4 if rank else 6) * SHAPES[name].matmul_parameters * tokens
-            found[name] = {
-                "lora_rank": rank,
-                "tokens_per_second": tokens / seconds,
-                "mfu": operations / seconds / (ceiling * 1e12),
-                "peak_gib": torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0,
-            }
-    return found
+    device = like(gpus()[0]) if GPU else find_device("cpu")
+    prompt, completion, rows = (256, 768, 256) if GPU else (8, 16, 8)
+    name, changed = CASES[case]
+    config = settings(sample_rows=rows, **changed)
+    shape = parse_shape(config_of(SHAPES[name]).to_dict(), name)
+    with engine_of(name, config) as engine:
+        asked = prompts(rows // 8, prompt, shape.vocabulary)
+        params = SamplingParams(max_tokens=completion // 4, seed=1)
+        engine.sample(asked[:2], 2, SamplingParams(max_tokens=8, seed=1))  # warm up
+        reset_peak()
+        sampling, groups = timed(engine.sample, asked, 8, params)
+        sampling_peak = peak_gib()
+        training_rows = rows_of(rows, prompt, completion, shape.vocabulary)
+        train_step(engine, training_rows[:8])  # warm up
+        reset_peak()
+        training, _ = timed(train_step, engine, training_rows)
+        training_peak = peak_gib()
+    sampled = sum(len(c.tokens_T) for group in groups for c in group)
+    trained = sum(len(row.tokens_T) for row in training_rows)
+    tokens = trained + len(asked) * prompt
+    operations = (4 if config.lora_rank else 6) * shape.matmul_parameters * tokens
+    draw = Draw(
+        name=name, prompts=len(asked), completions=rows, trained=rows, max_tokens=completion
+    )
+    load = Load(
+        prompt=prompt,
+        completion=completion,
+        rows=rows,
+        prompts=len(asked),
+        train_tokens=config.train_tokens,
+    )
+    memory = reckon(shape, load, config)
+    short = reckon(shape, replace(load, completion=completion // 4), config)
+    means = round(sampled / rows), round(trained / rows)
+    return {
+        "sampling_seconds": sampling,
+        "sampling_planned": sampling_seconds(shape, draw, prompt, means[0], config, device),
+        "sampled_per_second": sampled / sampling,
+        "sampling_gib": sampling_peak,
+        "sampling_gib_planned": short.sampling / 2**30,
+        "training_seconds": training,
+        "training_planned": training_seconds(shape, draw, prompt, means[1], config, device),
+        "trained_per_second": tokens / training,
+        "mfu": operations / training / (ceiling * 1e12),
+        "training_gib": training_peak,
+        "training_gib_planned": max(memory.backward, memory.step) / 2**30,
+    }
 
 
 def memory() -> Result:
     """Memory runs out for real (on a GPU), and the gradient is the same as in small batches."""
     norms, halvings = [], 0.0
     for tokens in (2048, 1 << 17) if GPU else (64, 64):
-        with engine_of(SAMPLED, train_tokens=tokens) as engine, warnings.catch_warnings():
+        with engine_of(SAMPLED, settings(train_tokens=tokens)) as engine, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows = rows_of(64, 512 if GPU else 12, SHAPES[SAMPLED].vocabulary)
+            prompt, completion = (128, 512) if GPU else (3, 12)
+            rows = rows_of(64, prompt, completion, SHAPES[SAMPLED].vocabulary)
             if GPU and tokens > 2048:
                 free, total = torch.cuda.mem_get_info()
                 used = total - free
@@ -113,23 +163,25 @@ def memory() -> Result:
 
 
 def gasp() -> Result:
-    """GASP on the miniature, real sandbox and store."""
+    """GASP on the miniature, real sandbox and store, there and on the CPU beside it."""
     from gasp_rl.methods.loop import train
     from gasp_rl.store.run import RunStore
 
-    steps = 20 if GPU else 2
-    overrides = [f"steps={steps}", f"engine.device={DEVICE}", "eval.every=0"]
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(load_config("miniature", overrides), Path(folder) / "run")
-        with RunStore.open_readonly(run) as reader:
-            done = reader.steps()
-    last = done[-1].metrics
-    return {
-        "steps": len(done),
-        "seconds_per_step": sum(step.seconds for step in done) / len(done),
-        "logprob_gap": last.get("policy/logprob_gap"),
-        "entropy": last.get("policy/entropy"),
-    }
+    steps, found = 20 if GPU else 2, {}
+    for device in dict.fromkeys([DEVICE, "cpu"]):
+        overrides = [f"steps={steps}", f"engine.device={device}", "eval.every=0"]
+        with tempfile.TemporaryDirectory() as folder:
+            run = train(load_config("miniature", overrides), Path(folder) / "run")
+            with RunStore.open_readonly(run) as reader:
+                done = reader.steps()
+        last = done[-1].metrics
+        found[device] = {
+            "steps": len(done),
+            "seconds_per_step": sum(step.seconds for step in done) / len(done),
+            "logprob_gap": last.get("policy/logprob_gap"),
+            "entropy": last.get("policy/entropy"),
+        }
+    return found
 
 
 def contract() -> Result:
@@ -137,15 +189,18 @@ def contract() -> Result:
     tests = Path(__file__).parents[2] / "tests"
     folder = tests / "gpu" if GPU else tests / "engines" / "test_contract.py"
     chosen = [] if GPU else ["-k", "TestScripted or TestLocal"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, str(folder)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tests.parent)
-    return {"exit": done.returncode, "says": done.stdout.strip().splitlines()[-1:]}
+    return {
+        "exit": done.returncode,
+        "says": done.stdout.strip().splitlines()[-25 if done.returncode else -1 :],
+    }
 
 
 PARTS: dict[str, Callable[[], Result]] = {
     "matmul": matmul,
     "samplers": samplers,
-    "training": training,
+    **{f"plan-{case}": partial(plan, case) for case in CASES},
     "memory": memory,
     "gasp": gasp,
     "contract": contract,
@@ -163,20 +218,30 @@ def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return time.perf_counter() - begin, result
 
 
+def reset_peak() -> None:
+    if GPU:
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gib() -> float:
+    return torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0
+
+
 def train_step(engine: LocalEngine, rows: list[Row]) -> None:
     engine.forward_backward(rows, LossConfig())
     engine.optim_step(OptimConfig(lr=1e-6))
 
 
+def settings(**changed: object) -> EngineConfig:
+    return EngineConfig.model_validate({"device": DEVICE, "dtype": DTYPE, **changed})
+
+
 @contextmanager
-def engine_of(shape: str, **settings: object) -> Iterator[LocalEngine]:
+def engine_of(shape: str, config: EngineConfig) -> Iterator[LocalEngine]:
     """An engine over random weights of a shape; its memory is free again at the end."""
-    config = EngineConfig.model_validate({"device": DEVICE, "dtype": DTYPE, **settings})
     with tempfile.TemporaryDirectory() as name:
         write_random(SHAPES[shape], Path(name), DEVICE, getattr(torch, DTYPE))
         engine = LocalEngine(Path(name), config)
-    if GPU:
-        torch.cuda.reset_peak_memory_stats()
     try:
         yield engine
     finally:
@@ -191,13 +256,13 @@ def prompts(count: int, length: int, vocabulary: int) -> list[Tokens]:
     return [tuple(rng.integers(1, vocabulary, length).tolist()) for _ in range(count)]
 
 
-def rows_of(count: int, length: int, vocabulary: int) -> list[Row]:
-    """Eight rows of unequal length to each prompt."""
+def rows_of(count: int, prompt: int, completion: int, vocabulary: int) -> list[Row]:
+    """Eight rows of unequal length to each prompt, the longest of them of `completion` tokens."""
     rng = np.random.default_rng(1)
-    asked = prompts(-(-count // 8), length // 4, vocabulary)
+    asked = prompts(-(-count // 8), prompt, vocabulary)
     rows = []
     for i in range(count):
-        size = int(rng.integers(length // 4, length))
+        size = completion if i % 8 == 0 else int(rng.integers(completion // 4, completion))
         rows.append(
             Row(
                 prompt=asked[i // 8],
@@ -239,7 +304,7 @@ def in_own_process(part: str, seconds: float) -> Result:
     except subprocess.TimeoutExpired:
         return {"failed": f"{seconds:.0f} s were left, and it took longer"}
     if done.returncode:
-        return {"failed": done.stderr.strip().splitlines()[-1:]}
+        return {"failed": done.stderr.strip().splitlines()[-6:]}
     result: Result = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 

@@ -47,11 +47,9 @@ SHAPES = {
 }
 
 
-def random_model(
-    shape: Shape, device: str, dtype: torch.dtype, attention: str = "sdpa"
-) -> Qwen2ForCausalLM:
-    """Normal weights of deviation 0.02: speed does not depend on them."""
-    config = Qwen2Config(
+def config_of(shape: Shape, attention: str = "sdpa") -> Qwen2Config:
+    """What transformers calls the shape."""
+    return Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.feed_forward,
@@ -63,9 +61,16 @@ def random_model(
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=0,
-        dtype=dtype,
         attn_implementation=attention,
     )
+
+
+def random_model(
+    shape: Shape, device: str, dtype: torch.dtype, attention: str = "sdpa"
+) -> Qwen2ForCausalLM:
+    """Normal weights of deviation 0.02: speed does not depend on them."""
+    config = config_of(shape, attention)
+    config.dtype = dtype
     generator = torch.Generator(device).manual_seed(0)
     with torch.device(device), no_init_weights():
         model = Qwen2ForCausalLM(config).to(dtype)

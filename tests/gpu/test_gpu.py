@@ -1,4 +1,4 @@
-"""The contract on a GPU. Not yet run on one; skipped where there is none."""
+"""The contract on a GPU; skipped where there is none."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,10 +34,19 @@ def factory(folder: Path, **settings: object) -> Factory:
     return lambda: LocalEngine(folder, EngineConfig.model_validate(fixed))
 
 
-class TestGpu(EngineContract, WeightsContract, BitsContract):
+class TestGpu(EngineContract, WeightsContract):
     @pytest.fixture(params=SETTINGS)
     def make(self, request: pytest.FixtureRequest, gpu_models: dict[str, Path]) -> Factory:
         return factory(gpu_models["qwen2"], **SETTINGS[request.param])
+
+    def test_it_promises_no_bits(self, make: Factory) -> None:
+        assert not make().caps.exact_resume
+
+
+class TestGpuDeterministic(EngineContract, WeightsContract, BitsContract):
+    @pytest.fixture(params=SETTINGS)
+    def make(self, request: pytest.FixtureRequest, gpu_models: dict[str, Path]) -> Factory:
+        return factory(gpu_models["qwen2"], deterministic=True, **SETTINGS[request.param])
 
 
 class TestGpuContinuous(EngineContract, WeightsContract):

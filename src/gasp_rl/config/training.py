@@ -38,6 +38,8 @@ class EngineConfig(Section):
     """Where the policy lives; `auto` takes a GPU when torch sees one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the weights and of the forward passes."""
+    deterministic: bool = False
+    """On a GPU, train to the same bits again, more slowly. A CPU does so in any case."""
     sample_rows: int = Field(1024, ge=1)
     """Rows decoded at once."""
     train_tokens: int = Field(8192, ge=16)

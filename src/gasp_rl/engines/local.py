@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from gasp_rl.config import EngineConfig, LossConfig, OptimConfig
 from gasp_rl.engines.adapter import ADAPTER_WEIGHTS, adapter_off, attach, load_adapter
+from gasp_rl.engines.determinism import deterministic_operations
 from gasp_rl.engines.lag import Lag
 from gasp_rl.engines.memory import Budget, MemoryPeak
 from gasp_rl.engines.objective import TokenBatch, objective
@@ -85,7 +86,9 @@ class LocalEngine:
         self._train_tokens = Budget("engine.train_tokens", config.train_tokens)
         self._lag = Lag(self._optimizer.weights) if config.lag else None
         self._sampler = make_sampler(config, self._model, self._stop_ids, folder)
-        self.caps = replace(self.caps, exact_resume=self._sampler.exact)
+        self._sorts = config.deterministic and self._device.type == "cuda"
+        same_bits = self._sampler.exact and (self._sorts or self._device.type == "cpu")
+        self.caps = replace(self.caps, exact_resume=same_bits)
 
     @property
     def version(self) -> int:
@@ -134,7 +137,8 @@ class LocalEngine:
         def attempt(budget: int) -> Metrics:
             for weight in self._optimizer.weights:  # a failed attempt left a part of a gradient
                 weight.grad = None
-            return self._backward(rows, loss, budget)
+            with deterministic_operations() if self._sorts else nullcontext():
+                return self._backward(rows, loss, budget)
 
         pairs = [(row.prompt, row.tokens_T) for row in rows]
         try:

@@ -12,14 +12,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+import transformers
+from packaging.version import Version
 from transformers import PreTrainedModel
 
 from gasp_rl.config import EngineConfig
 from gasp_rl.engines.decode import decode
 from gasp_rl.engines.memory import Budget
 from gasp_rl.engines.protocol import Completion, SamplingParams
-from gasp_rl.errors import MissingExtraError
+from gasp_rl.errors import EngineError, MissingExtraError
 from gasp_rl.types import Tokens
+
+CONTINUOUS_SINCE = "5.18"
+"""The first transformers whose continuous batching passes the contract on a CPU (5.17 does not)."""
 
 
 class Sampler(Protocol):
@@ -43,6 +48,11 @@ def make_sampler(
 ) -> Sampler:
     """The sampler that `config.sampler` names, over the trainer's model."""
     if config.sampler == "continuous":
+        if Version(transformers.__version__) < Version(CONTINUOUS_SINCE):
+            raise EngineError(
+                f"engine.sampler=continuous: needs transformers {CONTINUOUS_SINCE} or newer, here is "
+                f"{transformers.__version__}; upgrade it, or set engine.sampler=native"
+            )
         from gasp_rl.engines.continuous import ContinuousSampler
 
         return ContinuousSampler(model, stop_ids, config.sample_rows)
