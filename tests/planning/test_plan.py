@@ -12,7 +12,13 @@ from gasp_rl.config import EngineConfig, OptimConfig, load_config
 from gasp_rl.engines.protocol import Row
 from gasp_rl.errors import ConfigError, DataError
 from gasp_rl.miniature import assets
-from gasp_rl.planning.hours import forward_flops, sampling_seconds, training_flops
+from gasp_rl.planning.hours import (
+    LAYER_SECONDS,
+    forward_flops,
+    sampling_seconds,
+    training_flops,
+    training_seconds,
+)
 from gasp_rl.planning.machine import Gpu, parse_gpus
 from gasp_rl.planning.memory import (
     GROWTH,
@@ -213,14 +219,48 @@ def test_operations_of_a_token() -> None:
     assert training_flops(SEVEN, 10, 0, lora) == training_flops(SEVEN, 10, 0, plain)
 
 
-def test_decoding_few_rows_is_bound_by_reading_the_weights() -> None:
-    engine, device = EngineConfig(dtype="bfloat16"), find_device("h100-80gb")
-    one, many = (
-        Draw(name="x", prompts=1, completions=n, trained=0, max_tokens=100) for n in (1, 32)
-    )
-    times = [sampling_seconds(SEVEN, d, 8, 100, engine, device) for d in (one, many)]
-    assert times[1] < 1.2 * times[0]
-    assert times[0] == pytest.approx(100 * 2 * SEVEN.parameters / 3350e9 / 0.3, rel=0.02)
+def test_decoding_few_rows_is_bound_by_launches_or_by_reading_the_weights() -> None:
+    device = find_device("h100-80gb")
+    draws = [Draw(name="x", prompts=1, completions=n, trained=0, max_tokens=100) for n in (1, 32)]
+
+    def seconds(sampler: str) -> list[float]:
+        engine = EngineConfig.model_validate({"dtype": "bfloat16", "sampler": sampler})
+        return [sampling_seconds(SEVEN, draw, 8, 100, engine, device) for draw in draws]
+
+    reading = 100 * 2 * SEVEN.parameters / 3350e9 / 0.3
+    assert seconds("vllm")[0] == pytest.approx(reading, rel=0.02)
+    assert seconds("vllm")[1] < 1.2 * seconds("vllm")[0]
+    assert seconds("native")[0] == pytest.approx(100 * SEVEN.layers * LAYER_SECONDS, rel=0.02)
+    assert seconds("native")[0] > reading
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "measured"),
+    [
+        ("0.5B", {}, {"gib": 22.33, "sampling": 3.78}),
+        (
+            "7B",
+            {"lora_rank": 16, "gradient_checkpointing": True},
+            {"gib": 18.92, "sampling": 10.09, "training": 26.23},
+        ),
+    ],
+)
+def test_a_plan_is_near_what_a_gpu_measured(
+    model: str, settings: dict[str, object], measured: dict[str, float]
+) -> None:
+    """`bench/gpu/check.py` on an H200, 2026-11-26: 32 prompts of 256 tokens, 8 rows each, sampled to
+    192 tokens and trained with up to 768."""
+    shape, device = read_shape(Path(f"Qwen2.5-Coder-{model}")), find_device("h200")
+    engine = EngineConfig.model_validate({"dtype": "bfloat16", "sample_rows": 256, **settings})
+    load = Load(prompt=256, completion=768, rows=256, prompts=32, train_tokens=8192)
+    memory = reckon(shape, load, engine)
+    draw = Draw(name="x", prompts=32, completions=256, trained=256, max_tokens=768)
+    sampling = sampling_seconds(shape, draw, 256, 192, engine, device)
+    assert max(memory.backward, memory.step) / 2**30 == pytest.approx(measured["gib"], rel=0.02)
+    assert sampling == pytest.approx(measured["sampling"], rel=0.2)
+    if "training" in measured:
+        training = training_seconds(shape, draw, 256, 508, engine, device)
+        assert training == pytest.approx(measured["training"], rel=0.05)
 
 
 def test_rollouts_of_a_step_follow_the_settings() -> None:

@@ -2,18 +2,25 @@
 
 With a `layout` (a `Packed`, handed through the model's forward) it follows the packed layout;
 without one it is transformers' own sdpa, but for single new tokens on a CPU.
+
+On a GPU torch may choose among `KERNELS`. cuDNN's, which it prefers on Hopper, are left out: they
+are built anew for each shape of their inputs, and the shapes of packed rows and of a growing cache
+are always new ones.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from gasp_rl.engines.packing import Packed
 
 ATTENTION = "gasp-rl"
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def attention(
@@ -29,13 +36,15 @@ def attention(
 ) -> tuple[Tensor, None]:
     """query [batch, heads, queries, head_dim]; key and value have kv_heads; returns the output as
     [batch, queries, heads, head_dim]."""
-    if layout is not None:
-        return packed_attention(query, key, value, layout, scaling), None
-    if query.shape[2] == 1 and attention_mask is not None and query.device.type == "cpu":
-        return decode_attention(query, key, value, attention_mask, scaling), None
-    return sdpa_attention_forward(
-        module, query, key, value, attention_mask, scaling=scaling, **kwargs
-    )
+    on_cpu = query.device.type == "cpu"
+    with nullcontext() if on_cpu else sdpa_kernel(KERNELS):
+        if layout is not None:
+            return packed_attention(query, key, value, layout, scaling), None
+        if query.shape[2] == 1 and attention_mask is not None and on_cpu:
+            return decode_attention(query, key, value, attention_mask, scaling), None
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
 
 
 def decode_attention(

@@ -11,11 +11,17 @@ from gasp_rl.planning.memory import BYTES
 from gasp_rl.planning.shapes import Device, Shape
 from gasp_rl.planning.work import Draw
 
-TRAIN_SHARE = 0.4
-"""Assumed share of the device's peak that training reaches (model flop utilisation)."""
+TRAIN_SHARE = 0.23
+"""Share of the device's peak that training reaches: a 7B model with LoRA and checkpointing on an H200.
+A 0.5B model reached .06 there (docs/log.md, 2026-11-26)."""
 
 DECODE_SHARE = 0.3
 """Assumed share of its bandwidth, or of its peak, that decoding reaches."""
+
+LAYER_SECONDS = 0.0008
+"""Of one layer in one pass of the decode loop on a GPU, however little it computes: Python and the
+launches of its kernels. Measured on an H200: .8 ms for a 0.5B model, 1.9 ms for a 7B one with LoRA,
+whose adapters are launches of their own."""
 
 
 def forward_flops(shape: Shape, tokens: float, context: float) -> float:
@@ -38,7 +44,7 @@ def sampling_seconds(
     shape: Shape, draw: Draw, prompt: int, completion: int, engine: EngineConfig, device: Device
 ) -> float:
     """Prompts once, then one pass over weights and cache for each token of the rows in flight:
-    bound by bandwidth while these are few, by operations when they are many."""
+    bound by launches, by bandwidth while rows are few, by operations when they are many."""
     rows = min(draw.completions, engine.sample_rows)
     passes = draw.completions * completion / rows
     number = BYTES[engine.dtype]
@@ -46,6 +52,8 @@ def sampling_seconds(
     read = shape.parameters * number + rows * context * shape.kv_bytes(number)
     computed = forward_flops(shape, rows, context)
     once = max(read / device.bandwidth, computed / device.flops) / DECODE_SHARE
+    if engine.sampler != "vllm" and device.name != "cpu":
+        once = max(once, shape.layers * LAYER_SECONDS * (2 if engine.lora_rank else 1))
     prefill = forward_flops(shape, draw.prompts * prompt, prompt / 2)
     return passes * once + prefill / (device.flops * TRAIN_SHARE)
 

@@ -132,6 +132,12 @@ def training_logits_bytes(shape: Shape, tokens: int, engine: EngineConfig) -> fl
     return float(elements * (2 * BYTES[engine.dtype] + 4 * 4))
 
 
+def head_gradient_bytes(shape: Shape, engine: EngineConfig) -> float:
+    """While gradients of the output layer's chunks are added up, beside the one that is kept: the sum
+    so far, the next part and their new sum. Frozen under LoRA."""
+    return 0.0 if engine.lora_rank else 3.0 * shape.vocabulary * shape.width * BYTES[engine.dtype]
+
+
 def layer_activation_bytes(shape: Shape, load: Load, engine: EngineConfig) -> float:
     """What one layer keeps for the backward pass of one packed micro-batch.
 
@@ -213,7 +219,8 @@ def reckon(shape: Shape, load: Load, engine: EngineConfig, devices: int = 1) -> 
         gradients=gradients,
         step_copies=0.0 if offloaded else copies,
         activations=activation_bytes(shape, load, engine),
-        train_logits=training_logits_bytes(shape, load.train_tokens, engine),
+        train_logits=training_logits_bytes(shape, load.train_tokens, engine)
+        + head_gradient_bytes(shape, engine),
         prompts=prompt_bytes(shape, load, engine),
         cache=cache_bytes(shape, load, engine) + second,
         sample_logits=sampling_logits_bytes(shape, load.rows, engine),
