@@ -147,7 +147,8 @@ def demo(
     recipe = "demo-quick" if quick else "demo"
     settings = load_config(recipe, overrides or [])
     print(
-        "A transformer of 0.8 million parameters, on the CPU, as teacher and student at once.\n"
+        f"A transformer of 0.8 million parameters (engine.device={settings.engine.device}), as teacher "
+        "and student at once.\n"
         f"{settings.steps} steps of guided self-play, then an evaluation with controls.\n"
     )
     from gasp_rl.methods.loop import train as run

@@ -38,8 +38,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes on each device, and `host` in CPU memory. other: weights and optimiser of the policy that
-    rests, where teacher and student have weights of their own."""
+    """Bytes on each device, and `host` in CPU memory. train_logits: with them the sums of the output
+    layer's gradient; other: weights and optimiser of the policy that rests, where teacher and student
+    have weights of their own."""
 
     weights: float
     optimizer: float
