@@ -159,3 +159,12 @@ def test_without_torch_the_message_says_what_to_install() -> None:
     )
     assert done.returncode == 1
     assert 'pip install "gasp-rl[train]"' in done.stderr
+
+
+def test_continuous_batching_says_which_transformers_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.__version__", "5.17.0")
+    save_tiny("qwen2", tmp_path)
+    with pytest.raises(EngineError, match=r"needs transformers 5\.18 or newer, here is 5\.17\.0"):
+        LocalEngine(tmp_path, EngineConfig(device="cpu", sampler="continuous"))

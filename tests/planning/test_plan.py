@@ -249,7 +249,8 @@ def test_a_plan_is_near_what_a_gpu_measured(
     model: str, settings: dict[str, object], measured: dict[str, float]
 ) -> None:
     """`bench/gpu/check.py` on an H200, 2026-11-26: 32 prompts of 256 tokens, 8 rows each, sampled to
-    192 tokens and trained with up to 768."""
+    192 tokens and trained with up to 768. The constants were fitted to these, so this keeps the fit
+    and validates nothing; training seconds of 0.5B (7.9) are not met and not asked for."""
     shape, device = read_shape(Path(f"Qwen2.5-Coder-{model}")), find_device("h200")
     engine = EngineConfig.model_validate({"dtype": "bfloat16", "sample_rows": 256, **settings})
     load = Load(prompt=256, completion=768, rows=256, prompts=32, train_tokens=8192)

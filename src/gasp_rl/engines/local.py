@@ -86,8 +86,8 @@ class LocalEngine:
         self._train_tokens = Budget("engine.train_tokens", config.train_tokens)
         self._lag = Lag(self._optimizer.weights) if config.lag else None
         self._sampler = make_sampler(config, self._model, self._stop_ids, folder)
-        self._sorts = config.deterministic and self._device.type == "cuda"
-        same_bits = self._sampler.exact and (self._sorts or self._device.type == "cpu")
+        self._deterministic = config.deterministic and self._device.type == "cuda"
+        same_bits = self._sampler.exact and (self._deterministic or self._device.type == "cpu")
         self.caps = replace(self.caps, exact_resume=same_bits)
 
     @property
@@ -137,7 +137,7 @@ class LocalEngine:
         def attempt(budget: int) -> Metrics:
             for weight in self._optimizer.weights:  # a failed attempt left a part of a gradient
                 weight.grad = None
-            with deterministic_operations() if self._sorts else nullcontext():
+            with deterministic_operations() if self._deterministic else nullcontext():
                 return self._backward(rows, loss, budget)
 
         pairs = [(row.prompt, row.tokens_T) for row in rows]

@@ -13,7 +13,8 @@ from gasp_rl.planning.work import Draw
 
 TRAIN_SHARE = 0.23
 """Share of the device's peak that training reaches: a 7B model with LoRA and checkpointing on an H200.
-A 0.5B model reached .06 there (docs/log.md, 2026-11-26)."""
+A 0.5B model reached .06 there, so training of small models takes several times as long as planned
+(docs/log.md, 2026-11-26)."""
 
 DECODE_SHARE = 0.3
 """Assumed share of its bandwidth, or of its peak, that decoding reaches."""
