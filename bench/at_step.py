@@ -38,9 +38,8 @@ def measured_at(step: int, path: Path, done: MeasuredRun) -> MeasuredRun:
     config = Config.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
     with RunReader.open(path) as reader:
         spent = Spent()
-        for record in reader.steps():
-            if record.step <= step:
-                spent = spent.after(record.seconds, record.metrics)
+        for record in reader.steps(until=step):
+            spent = spent.after(record.seconds, record.metrics)
     shown = Shown(step, config.student.sampling.temperature)
     with open_session(config) as session:
         session.engine.load(path / "checkpoints" / f"step_{step:06d}")
