@@ -4,9 +4,9 @@ With a `layout` (a `Packed`, handed through the model's forward) it follows the 
 without one it is transformers' own sdpa, but for single new tokens on a CPU.
 
 On a GPU torch may choose among `KERNELS`. cuDNN's, which it prefers on Hopper, are left out: they
-are reported to be built anew for each shape of their inputs, and the shapes of packed rows and of a
-growing cache are always new ones. What it gains is not measured (`plan-0.5b-cudnn` of
-bench/gpu/check.py).
+are built anew for each shape of their inputs, and the shapes of packed rows are always new ones. On
+an H200 (0.5B) a step of training takes 4.1 s without them; with them 11.4 s, and 3.4 s only when the
+same shapes come again (`plan-0.5b` and `plan-0.5b-cudnn` of bench/gpu/check.py).
 """
 
 from contextlib import nullcontext

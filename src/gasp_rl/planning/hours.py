@@ -11,10 +11,12 @@ from gasp_rl.planning.memory import BYTES
 from gasp_rl.planning.shapes import Device, Shape
 from gasp_rl.planning.work import Draw
 
-TRAIN_SHARE = 0.23
-"""Share of the device's peak that training reaches: a 7B model with LoRA and checkpointing on an H200.
-A 0.5B model reached .06 there, so training of small models takes several times as long as planned
-(docs/log.md, 2026-11-26)."""
+TRAIN_SHARE = 0.4
+"""Share of the device's peak that training's matrix products reach."""
+
+TOKEN_SECONDS = 2e-5
+"""Of each trained token on a GPU beside them, whatever the model's size: logits, attention, copies.
+This and the share are fitted to three shapes, 0.5B to 7B, on an H200 (docs/log.md, 2026-11-26)."""
 
 DECODE_SHARE = 0.3
 """Assumed share of its bandwidth, or of its peak, that decoding reaches."""
@@ -62,12 +64,14 @@ def sampling_seconds(
 def training_seconds(
     shape: Shape, draw: Draw, prompt: int, completion: int, engine: EngineConfig, device: Device
 ) -> float:
-    """Packed rows: a prompt that several completions share is computed once."""
+    """Packed rows: a prompt that several completions share is computed once. Deterministic training
+    on a GPU, 2.6 times as long for 0.5B, is not told apart."""
     if not draw.trained:
         return 0.0
     tokens = draw.prompts * prompt + draw.trained * completion
     flops = training_flops(shape, tokens, prompt + completion / 2, engine)
-    return flops / (device.flops * TRAIN_SHARE)
+    beside = tokens * TOKEN_SECONDS if device.name != "cpu" else 0.0
+    return flops / (device.flops * TRAIN_SHARE) + beside
 
 
 def step_seconds(

@@ -7,7 +7,13 @@ from typing import Any
 
 from gasp_rl.config import Config
 from gasp_rl.errors import DataError
-from gasp_rl.planning.hours import DECODE_SHARE, LAYER_SECONDS, TRAIN_SHARE, step_seconds
+from gasp_rl.planning.hours import (
+    DECODE_SHARE,
+    LAYER_SECONDS,
+    TOKEN_SECONDS,
+    TRAIN_SHARE,
+    step_seconds,
+)
 from gasp_rl.planning.machine import Gpu, gpus, host_memory
 from gasp_rl.planning.memory import Load, Memory, beside, reckon, trained_parameters, worst
 from gasp_rl.planning.shapes import Device, Shape, device_names, find_device, read_shape
@@ -199,8 +205,9 @@ def render(plan: Plan) -> str:
             f"hours   {plan.hours:.3g} for {plan.steps} steps ({seconds} a step{mean})",
             f"        if all that a step may sample is sampled and completions fill "
             f"{plan.completion_share:.0%} of max_tokens,",
-            f"        at {TRAIN_SHARE:.0%} of the peak in training, and {DECODE_SHARE:.0%} of the "
-            f"bandwidth in decoding or {1000 * LAYER_SECONDS:.1g} ms a layer;",
+            f"        at {TRAIN_SHARE:.0%} of the peak and {1e6 * TOKEN_SECONDS:.0f} us a token in training, "
+            f"and {DECODE_SHARE:.0%} of the bandwidth in decoding",
+            f"        or {1000 * LAYER_SECONDS:.1g} ms a layer (no such times on a CPU);",
             "        sandbox and trials not counted",
         ]
     )
